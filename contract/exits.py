@@ -1,0 +1,35 @@
+"""The exit codes of every command of ours. The reference documents the same table, and a test compares the two."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Self
+
+
+class Exit(IntEnum):
+    """A code and, in `meaning`, one line for the reference. A code that is not listed here is a failure."""
+
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Keep the meaning beside the number."""
+        member = int.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    OK = 0, "done, and proven where the command promises proof"
+    UNEXPECTED = 1, "a failure nobody foresaw: a defect, please report it with the log"
+    USAGE = 2, "the command line is wrong"
+    CONFIGURATION = 10, "the configuration is invalid or missing; nothing was written"
+    BACKUPS_OFF = 11, "backups are switched off, so there is nothing to do"
+    BUSY = 12, "another backup or restore holds the operation lock"
+    DATABASE = 13, "the database cannot be reached or refuses what was asked"
+    REPOSITORY = 14, "the repository cannot be read or written"
+    BACKUP_FAILED = 15, "the backup did not end in a proven new backup"
+    RESTORE_REFUSED = 16, "the restore was refused before anything was changed"
+    RESTORE_UNDONE = 17, "the restore failed before the first byte was overwritten; the old database runs again"
+    RESTORE_INCOMPLETE = 18, "the restore failed half-way; the database is down, the message says how to go on"
+    NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
+    CHECK_FAILED = 20, "at least one check found something; the output names it"
+    TERMINATED = 143, "stopped by SIGTERM, in order"

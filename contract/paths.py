@@ -1,0 +1,48 @@
+"""Where things lie in the containers. Every path is the same in each container that mounts the volume.
+
+pgBackRest compares its `pg1-path` with the server's own `data_directory` as a string and refuses a difference (exit code
+58), so one constant serves them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+CONFIG: Final = Path("/etc/pgbackrest")
+"""The published configuration, as the postgres, backup and restore containers see it (read-only)."""
+
+CONFIG_IN_SETUP: Final = Path("/pgbackrest-config")
+"""The same volume in the setup container, the only one that may write to it."""
+
+SECRETS: Final = Path("/var/lib/salespider/secrets")
+"""The passphrase and the generated superuser password; mounted in setup only, deleted by no documented command."""
+
+DATABASE_VOLUME: Final = Path("/var/lib/postgresql")
+PGDATA: Final = DATABASE_VOLUME / "data"
+SOCKET: Final = Path("/var/run/postgresql")
+REPOSITORY: Final = Path("/var/lib/pgbackrest")
+LOCK: Final = Path("/var/lib/salespider/lock")
+"""pgBackRest's lock files and ours: local files, so all containers must share them."""
+
+SPOOL: Final = Path("/var/spool/pgbackrest")
+LOG: Final = Path("/var/log/pgbackrest")
+STATE: Final = Path("/var/lib/salespider/state")
+
+SUPERVISOR_JSON: Final = "supervisor.json"
+MANIFEST_JSON: Final = "manifest.json"
+PGBACKREST_CONF: Final = "pgbackrest.conf"
+REPO_CONF: Final = "conf.d/repo.conf"
+POSTGRESQL_CONF: Final = "postgresql/postgresql.conf"
+PG_HBA_CONF: Final = "postgresql/pg_hba.conf"
+PG_IDENT_CONF: Final = "postgresql/pg_ident.conf"
+SUPERUSER_PASSWORD: Final = "postgresql/superuser-password"  # noqa: S105 a file name
+
+OPERATION_LOCK: Final = LOCK / "operation.lock"
+HISTORY: Final = STATE / "history.sqlite"
+
+RESTORE_COMMAND: Final = "/usr/local/bin/pgbackrest-restore-command"
+"""The wrapper around `archive-get` that tells the end of the archive from a failure to read it."""
+
+UID: Final = 999
+GID: Final = 999
