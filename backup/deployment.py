@@ -1,0 +1,119 @@
+"""The deployment as its jobs see it: the published configuration and the doors to everything outside.
+
+Made once in `__main__` and handed on, so that no other module looks for a file, a clock or an environment variable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from backup.history import History
+from backup.postgres import Postgres
+from contract import paths
+from contract.errors import ProductError
+from contract.exits import Exit
+from contract.supervisor import Repository, SupervisorConfig
+
+
+class ConfigurationError(ProductError):
+    """The published configuration is missing or cannot be understood."""
+
+    def __init__(self, message: str) -> None:
+        """Take the file and what is wrong with it."""
+        super().__init__(
+            message,
+            hint="run setup again: `docker compose up setup`; then see `docker logs salespider-setup`",
+            exit_code=Exit.CONFIGURATION,
+        )
+
+
+class BackupsOffError(ProductError):
+    """A command that needs backups was used while they are off."""
+
+    def __init__(self, reason: str) -> None:
+        """Take the reason that setup published."""
+        super().__init__(
+            f"backups are off: {reason}",
+            hint="set PGBACKREST_REPO1_TYPE=posix (and the rest of that group) in .env, then `make deploy`",
+            exit_code=Exit.BACKUPS_OFF,
+        )
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """The directories a job uses; tests use others."""
+
+    config: Path = paths.CONFIG
+    log: Path = paths.LOG
+    history: Path = paths.HISTORY
+    operation_lock: Path = paths.OPERATION_LOCK
+    database: Path = paths.DATABASE_VOLUME
+    pgdata: Path = paths.PGDATA
+
+
+def load_config(directory: Path) -> tuple[SupervisorConfig, str]:
+    """Read `supervisor.json`; return it and a digest of the manifest, which changes when anything published changes.
+
+    Raises ConfigurationError.
+    """
+    file = directory / paths.SUPERVISOR_JSON
+    try:
+        config = SupervisorConfig.model_validate_json(file.read_bytes())
+        manifest = (directory / paths.MANIFEST_JSON).read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{file}: not understood ({error.error_count()} problems)") from error
+    return config, hashlib.sha256(manifest).hexdigest()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Configuration, doors and the stop flag. Frozen: a changed configuration makes a new one."""
+
+    config: SupervisorConfig
+    digest: str
+    postgres: Postgres
+    history: History
+    stop: threading.Event = field(default_factory=threading.Event)
+    now: Callable[[], datetime] = utc_now
+    volumes: Volumes = Volumes()
+
+    @classmethod
+    def open(cls, volumes: Volumes | None = None) -> Deployment:
+        """Read the configuration and open the history. Raises ConfigurationError, BackupsOffError."""
+        where = volumes or Volumes()
+        config, digest = load_config(where.config)
+        if config.mode == "off":
+            raise BackupsOffError(config.reason)
+        return cls(config, digest, Postgres(config.database), History(where.history), volumes=where)
+
+    def reloaded(self) -> Deployment:
+        """Return this deployment with the configuration that is published now, or itself when nothing changed."""
+        config, digest = load_config(self.volumes.config)
+        if digest == self.digest:
+            return self
+        return replace(self, config=config, digest=digest, postgres=Postgres(config.database))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the schedule."""
+        return ZoneInfo(self.config.time_zone)
+
+    @property
+    def first_repository(self) -> Repository:
+        """The repository with the lowest number."""
+        return self.config.repositories[0]

@@ -1,0 +1,80 @@
+"""May a new, empty cluster be created? Only when the repository provably holds no backup of this stanza.
+
+The postgres entrypoint asks this before initdb. A fresh cluster beside existing backups is how the real ones get lost:
+the new one is backed up, and retention expires what cannot be replaced. `pgbackrest info` exits 0 whatever happens, so
+the proof is read from its text: every repository answered, could be decrypted, and lists no backup.
+
+Runs in the postgres image, which has no library beyond the standard one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from backup import pgbackrest, process
+from contract import paths
+
+INFO_TIMEOUT_SECONDS = 60.0
+
+# ok, no stanza path, no backup yet. Not 3 (the stanza's files are missing): its backups may lie there all the same.
+_HARMLESS = (0, 1, 2)
+
+
+def reason_against(info: pgbackrest.Info) -> str | None:
+    """Return why no new cluster may be created beside this repository, or None when that is proven harmless."""
+    if not info.repositories:
+        return "pgbackrest info names no repository"
+    for repository in info.repositories:
+        if repository.code not in _HARMLESS:
+            return f"repository {repository.key} cannot be read ({_first_line(repository.message)})"
+    if info.backups:
+        latest = info.backups[-1]
+        count = len(info.backups)
+        return f"the repository holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})"
+    return None
+
+
+def _first_line(text: str) -> str:
+    printable = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return printable.strip().splitlines()[0] if printable.strip() else "no message"
+
+
+def examine(config: Path) -> str | None:
+    """Ask pgbackrest about the configured stanza; return why not, or None.
+
+    `config` is the directory of the published configuration. With backups off there is nothing to protect.
+    """
+    try:
+        supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        return f"the configuration cannot be read ({error})"
+    if supervisor["mode"] == "off":
+        return None
+    stanza = supervisor["stanza"]
+    answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
+    if answer.exit_code != 0:
+        name = pgbackrest.meaning(answer.exit_code).name
+        return f"pgbackrest info failed with exit code {answer.exit_code} ({name}): {_first_line(answer.stderr)}"
+    try:
+        info = pgbackrest.parse_info(answer.stdout, stanza)
+    except pgbackrest.UnreadableAnswerError as error:
+        return str(error)
+    return reason_against(info)
+
+
+def main() -> int:
+    """Print the reason and return 1, or print nothing and return 0."""
+    parser = argparse.ArgumentParser(prog="python3 -m backup.newcluster", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", type=Path, default=paths.CONFIG)
+    reason = examine(parser.parse_args().config)
+    if reason:
+        print(reason)  # noqa: T201 the entrypoint reads it
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,301 @@
+"""pgBackRest's command line, exit codes and answers as values. Pure: starts nothing, reads no clock, knows no file.
+
+Facts are those of pgBackRest 2.55.1. Two of them shape this module: `info` exits 0 whatever is wrong with a repository,
+so only its text is evidence; and `backup` without `--repo` locks every repository, so the number is always given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+Argv = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an exit code says: pgBackRest's name for it, whether trying again can help, and the next thing to look at."""
+
+    name: str
+    retry: bool = False
+    hint: str = "read the lines above and the reference page on exit codes"
+
+
+UNKNOWN: Final = Meaning("unknown")
+"""For a code that is not in the table. A code nobody knows is a failure."""
+
+EXIT_CODES: Final[dict[int, Meaning]] = {
+    25: Meaning("assert", hint="a defect in pgbackrest: keep the log and report it upstream"),
+    26: Meaning("checksum", hint="a file in the repository is damaged: check its disk, then take a full backup"),
+    27: Meaning("config", retry=True, hint="check that the database is running: `docker logs salespider-postgres`"),
+    28: Meaning("file-invalid", hint="the stanza belongs to another database cluster; see the guide, 'another cluster'"),
+    29: Meaning("format", hint="most often a wrong passphrase: was the secrets volume replaced?"),
+    31: Meaning("option-invalid", hint="the generated configuration is not accepted: run `make config-regenerate`"),
+    32: Meaning("option-invalid-value", hint="check for PGBACKREST_* variables in this container's environment"),
+    37: Meaning("option-required", hint="the configuration is incomplete: run `make config-regenerate`"),
+    38: Meaning("pg-running", hint="stop the database first: `docker stop salespider-postgres`"),
+    39: Meaning("protocol", retry=True, hint="the object store refused: check bucket, credentials and the store's status"),
+    40: Meaning("path-not-empty", hint="use --delta to restore over existing files"),
+    41: Meaning("file-open", hint="check owner and mode of the named path: all must belong to uid 999"),
+    42: Meaning("file-read", retry=True, hint="check the disk under the named path"),
+    44: Meaning("archive-mismatch", hint="the archive belongs to another database cluster"),
+    45: Meaning("archive-duplicate", hint="another cluster has archived this segment with other content"),
+    47: Meaning("path-create", hint="the repository cannot be written: check owner (uid 999), mode and free space"),
+    49: Meaning("host-connect", retry=True, hint="the repository's host cannot be reached: check name and network"),
+    50: Meaning("lock-acquire", retry=True, hint="another pgbackrest is running; it is tried again"),
+    51: Meaning("backup-mismatch", hint="the stanza belongs to another database cluster"),
+    55: Meaning("file-missing", hint="the stanza is missing in the repository, or the repository was emptied"),
+    56: Meaning("db-connect", retry=True, hint="check that the database is running: `docker logs salespider-postgres`"),
+    57: Meaning("db-query", hint="read the database's log: `docker logs salespider-postgres`"),
+    58: Meaning("db-mismatch", hint="the database's data directory or identity is not the configured one"),
+    62: Meaning("stop", hint="somebody ran `pgbackrest stop`: run `pgbackrest start` to allow work again"),
+    63: Meaning("term", hint="it was stopped by a signal"),
+    64: Meaning("file-write", retry=True, hint="check the free space of the repository"),
+    68: Meaning("archive-command-invalid", hint="archive_command must call pgbackrest: run `make config-regenerate`"),
+    75: Meaning("backup-set-invalid", hint="list what there is with `make backup-info`"),
+    82: Meaning("archive-timeout", retry=True, hint="WAL does not reach the repository: `docker logs salespider-postgres`"),
+    87: Meaning("archive-disabled", hint="archive_mode is off: restart the database after enabling backups"),
+    95: Meaning("crypto", hint="wrong passphrase, an unencrypted repository, or a certificate that cannot be verified"),
+    101: Meaning("service", retry=True, hint="the object store had a temporary failure"),
+    103: Meaning("repo-invalid", retry=True, hint="no repository can be used: see the message above"),
+    104: Meaning("command", retry=True, hint="one of several repositories failed: see the message above"),
+    105: Meaning("access", hint="permission denied: check owner and mode of the named path"),
+}
+
+
+def meaning(exit_code: int) -> Meaning:
+    """Return what an exit code of pgbackrest means; codes below 0 are signals (Python's convention)."""
+    if exit_code < 0:
+        return Meaning(f"signal {-exit_code}", hint="it was killed; look for 'out of memory' in the host's log")
+    return EXIT_CODES.get(exit_code, UNKNOWN)
+
+
+# --- command lines ----------------------------------------------------------------------------------------------------
+
+
+def _command(stanza: str, verb: str, *options: str) -> Argv:
+    return ("pgbackrest", f"--stanza={stanza}", *options, verb)
+
+
+def backup(stanza: str, repo: int, kind: str) -> Argv:
+    """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`."""
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}")
+
+
+def stanza_create(stanza: str) -> Argv:
+    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
+    return _command(stanza, "stanza-create")
+
+
+def check(stanza: str) -> Argv:
+    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
+    return _command(stanza, "check")
+
+
+def info(stanza: str, *, as_json: bool = True) -> Argv:
+    """Return the command that lists the backups. Console logging off: a warning would come before the JSON."""
+    output = "json" if as_json else "text"
+    return _command(stanza, "info", f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
+
+
+def list_history_files(stanza: str, repo: int, archive_id: str) -> Argv:
+    """Return the command that lists the timeline history files of an archive (such as "17-1") as JSON."""
+    options = (f"--repo={repo}", "--output=json", r"--filter=\.history$", "--log-level-console=off")
+    return (*_command(stanza, "repo-ls", *options), f"archive/{stanza}/{archive_id}")
+
+
+def read_history_file(stanza: str, repo: int, archive_id: str, name: str) -> Argv:
+    """Return the command that prints one timeline history file."""
+    options = (f"--repo={repo}", "--log-level-console=off")
+    return (*_command(stanza, "repo-get", *options), f"archive/{stanza}/{archive_id}/{name}")
+
+
+def version() -> Argv:
+    """Return the command that prints the version, one line."""
+    return ("pgbackrest", "version")
+
+
+@dataclass(frozen=True)
+class RestoreTarget:
+    """Where recovery ends: `kind` is pgBackRest's --type (default, immediate, time); `at` only goes with time."""
+
+    kind: str
+    at: datetime | None = None
+
+    def options(self) -> Argv:
+        """Return the options; the time always in UTC with an offset, since without one it would be local time."""
+        if self.kind == "default":
+            return ("--type=default",)
+        if self.at is None:
+            return (f"--type={self.kind}", "--target-action=promote")
+        stamp = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
+        return (f"--type={self.kind}", f"--target={stamp}", "--target-action=promote")
+
+
+def restore_in_place(stanza: str, repo: int, label: str, target: RestoreTarget, restore_command: str) -> Argv:
+    """Return the command that restores the backup set `label` over the stopped cluster; right files are kept."""
+    return _command(
+        stanza,
+        "restore",
+        f"--repo={repo}",
+        f"--set={label}",
+        "--delta",
+        *target.options(),
+        f"--recovery-option=restore_command={restore_command}",
+    )
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup as `info` lists it. Times are UTC, sizes bytes. `has_errors` means page checksum errors.
+
+    `repository_bytes` is what this backup added to the repository: with block incremental, 2.55.1 leaves out the size
+    of the whole set, so the delta is the only figure there always is.
+    """
+
+    label: str
+    kind: str
+    repo: int
+    started: datetime
+    stopped: datetime
+    wal_start: str | None
+    wal_stop: str | None
+    lsn_stop: str | None
+    database_bytes: int
+    copied_bytes: int
+    repository_bytes: int
+    has_errors: bool
+    prior: str | None
+
+
+@dataclass(frozen=True)
+class RepositoryStatus:
+    """What `info` says of one repository; code 0 is the only good one (1 and 3: no stanza, 2: no backup yet)."""
+
+    key: int
+    cipher: str
+    code: int
+    message: str
+
+    @property
+    def is_usable(self) -> bool:
+        """Tell whether the repository answered and could be decrypted, with or without a stanza in it."""
+        return self.code in (0, 1, 2, 3)
+
+
+@dataclass(frozen=True)
+class ArchiveRange:
+    """First and last WAL segment in one repository's archive. Says nothing about holes between them."""
+
+    repo: int
+    id: str
+    first: str | None
+    last: str | None
+
+
+@dataclass(frozen=True)
+class Info:
+    """The parsed answer of `info` for one stanza. `backups` are in the order they were taken."""
+
+    stanza: str
+    repositories: tuple[RepositoryStatus, ...]
+    backups: tuple[Backup, ...]
+    archive: tuple[ArchiveRange, ...]
+    system_ids: tuple[int, ...]
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+
+    def labels(self, repo: int) -> frozenset[str]:
+        """Return the labels of all backups in a repository."""
+        return frozenset(backup.label for backup in self.backups if backup.repo == repo)
+
+    def find(self, label: str, repo: int | None = None) -> Backup | None:
+        """Return a backup by its label, from any repository unless one is named."""
+        return next((b for b in self.backups if b.label == label and repo in (None, b.repo)), None)
+
+    def good(self, repo: int | None = None) -> tuple[Backup, ...]:
+        """Return the backups without page checksum errors, oldest first."""
+        return tuple(b for b in self.backups if not b.has_errors and repo in (None, b.repo))
+
+
+class UnreadableAnswerError(ValueError):
+    """What should have been the JSON of `info` is none."""
+
+
+def parse_info(stdout: bytes, stanza: str) -> Info:
+    """Turn the output of `info --output=json` into an `Info`.
+
+    The output may hold warnings before the JSON (they cannot be silenced), and with a wrong passphrase the messages
+    hold raw bytes and control characters. Raises UnreadableAnswerError when there is no JSON in it.
+    """
+    text = stdout.decode("utf-8", "replace")
+    start = next((i for i, line in enumerate(text.splitlines(keepends=True)) if line.startswith("[")), None)
+    if start is None:
+        raise UnreadableAnswerError("pgbackrest info printed no JSON")
+    try:
+        stanzas = json.loads("".join(text.splitlines(keepends=True)[start:]), strict=False)
+    except json.JSONDecodeError as error:
+        raise UnreadableAnswerError(f"pgbackrest info printed broken JSON: {error}") from error
+    found = next((entry for entry in stanzas if entry.get("name") == stanza), None)
+    return _info(found, stanza) if found is not None else Info(stanza, (), (), (), ())
+
+
+def _info(entry: dict[str, Any], stanza: str) -> Info:
+    lock = entry.get("status", {}).get("lock", {}).get("backup", {})
+    return Info(
+        stanza=stanza,
+        repositories=tuple(
+            RepositoryStatus(r["key"], r.get("cipher", "none"), r["status"]["code"], r["status"]["message"].strip())
+            for r in entry.get("repo", [])
+        ),
+        backups=tuple(sorted((_backup(b) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
+        archive=tuple(
+            ArchiveRange(a["database"]["repo-key"], a["id"], a.get("min"), a.get("max")) for a in entry.get("archive", [])
+        ),
+        system_ids=tuple(sorted({db["system-id"] for db in entry.get("db", [])})),
+        bytes_done=lock.get("size-cplt"),
+        bytes_total=lock.get("size"),
+    )
+
+
+def _backup(entry: dict[str, Any]) -> Backup:
+    size = entry["info"]
+    return Backup(
+        label=entry["label"],
+        kind=entry["type"],
+        repo=entry["database"]["repo-key"],
+        started=datetime.fromtimestamp(entry["timestamp"]["start"], UTC),
+        stopped=datetime.fromtimestamp(entry["timestamp"]["stop"], UTC),
+        wal_start=entry["archive"].get("start"),
+        wal_stop=entry["archive"].get("stop"),
+        lsn_stop=(entry.get("lsn") or {}).get("stop"),
+        database_bytes=size["size"],
+        copied_bytes=size["delta"],
+        repository_bytes=size["repository"]["delta"],
+        has_errors=bool(entry.get("error")),
+        prior=entry.get("prior"),
+    )
+
+
+def parse_listing(stdout: bytes) -> tuple[str, ...]:
+    """Return the file names in the JSON of `repo-ls`. Raises UnreadableAnswerError."""
+    try:
+        entries = json.loads(stdout)
+    except json.JSONDecodeError as error:
+        raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
+    return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))
+
+
+def archived_segment(lines: Sequence[str]) -> str | None:
+    """Return the WAL segment that `check` reports as archived, or None when it reports none."""
+    marker = "successfully archived to"
+    for line in lines:
+        if marker in line and "WAL segment " in line:
+            return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
+    return None

@@ -1,0 +1,166 @@
+"""The only door to PostgreSQL: short connections over the shared socket, as the superuser, by peer authentication.
+
+Driver errors stop here: everything that goes wrong becomes a `DatabaseError` in the operator's words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from contract import paths
+from contract.errors import ProductError
+from contract.exits import Exit
+from contract.supervisor import Database
+
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT = "60s"
+
+
+class DatabaseError(ProductError):
+    """The database cannot be reached, or refused a statement."""
+
+    def __init__(self, message: str) -> None:
+        """Take what the driver or the server said, one line."""
+        super().__init__(
+            message,
+            hint="see whether it runs and what it says: `make status`, `docker logs salespider-postgres`",
+            exit_code=Exit.DATABASE,
+        )
+
+
+@dataclass(frozen=True)
+class Archiver:
+    """`pg_stat_archiver`: what PostgreSQL believes to be archived. Counters start at the last statistics reset."""
+
+    archived_count: int
+    last_archived_wal: str | None
+    last_archived_at: datetime | None
+    failed_count: int
+    last_failed_wal: str | None
+    last_failed_at: datetime | None
+
+    @property
+    def is_failing(self) -> bool:
+        """Tell whether the latest attempt failed."""
+        if self.last_failed_at is None:
+            return False
+        return self.last_archived_at is None or self.last_failed_at > self.last_archived_at
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who the running server is and how it stands."""
+
+    version: str
+    system_id: int
+    timeline: int
+    in_recovery: bool
+    recovery_paused: bool
+    archive_mode: str
+    now: datetime
+
+
+class Postgres:
+    """One database server. Every method opens a connection and closes it; none is kept."""
+
+    def __init__(self, database: Database) -> None:
+        """Remember how to reach it; connects to nothing yet."""
+        self._database = database
+
+    @contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[Any]]:
+        try:
+            with (
+                psycopg.connect(
+                    host=str(paths.SOCKET),
+                    port=self._database.port,
+                    user=self._database.user,
+                    dbname="postgres",
+                    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+                    application_name="salespider-backup",
+                    options=f"-c statement_timeout={STATEMENT_TIMEOUT}",
+                    autocommit=True,
+                ) as connection,
+                connection.cursor() as cursor,
+            ):
+                yield cursor
+        except psycopg.Error as error:
+            first_line = str(error).strip().splitlines() or [type(error).__name__]
+            raise DatabaseError(f"database: {first_line[0]}") from error
+
+    def _row(self, query: str) -> tuple[Any, ...]:
+        with self._cursor() as cursor:
+            cursor.execute(query)
+            row = cursor.fetchone()
+        if row is None:
+            raise DatabaseError("database: a query returned no row")
+        return tuple(row)
+
+    def server(self) -> Server:
+        """Return identity and state of the server."""
+        return Server(
+            *self._row(
+                """
+                SELECT current_setting('server_version'), s.system_identifier, c.timeline_id, pg_is_in_recovery(),
+                       CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END,
+                       current_setting('archive_mode'), clock_timestamp()
+                FROM pg_control_system() s, pg_control_checkpoint() c
+                """
+            )
+        )
+
+    def archiver(self) -> Archiver:
+        """Return the archiver's statistics."""
+        return Archiver(
+            *self._row(
+                """
+                SELECT archived_count, last_archived_wal, last_archived_time,
+                       failed_count, last_failed_wal, last_failed_time
+                FROM pg_stat_archiver
+                """
+            )
+        )
+
+    def switch_wal(self) -> str:
+        """Write one commit record, end the WAL segment it lies in, and return that segment's name.
+
+        The commit matters: recovery to a point in time ends at the first commit after it, and fails without one.
+        """
+        with self._cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+            cursor.execute("SELECT pg_walfile_name(pg_switch_wal())")
+            row = cursor.fetchone()
+        return str(row[0]) if row else ""
+
+    def waiting_segments(self) -> int:
+        """Return how many WAL segments wait to be archived."""
+        return int(
+            self._row("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")[0],
+        )
+
+    def pgbackrest_version(self) -> str:
+        """Return what `pgbackrest version` prints where the server runs, the other side of the deployment."""
+        with self._cursor() as cursor:
+            cursor.execute("CREATE TEMPORARY TABLE answer (line text)")
+            cursor.execute("COPY answer FROM PROGRAM 'pgbackrest version'")
+            cursor.execute("SELECT line FROM answer")
+            row = cursor.fetchone()
+        return str(row[0]) if row else ""
+
+    def reload(self) -> None:
+        """Make the server read its configuration files again."""
+        self._row("SELECT pg_reload_conf()")
+
+    def settings_waiting_for_restart(self) -> tuple[str, ...]:
+        """Return the names of changed settings that only a restart applies."""
+        return tuple(self._row("SELECT coalesce(array_agg(name), '{}') FROM pg_settings WHERE pending_restart")[0])
+
+    def database_bytes(self) -> int:
+        """Return the size of all databases together."""
+        return int(self._row("SELECT sum(pg_database_size(oid)) FROM pg_database")[0])

@@ -1,0 +1,158 @@
+"""Tables and sentences for people: how backups, findings and the status look on a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+
+from backup.checks import Finding
+from backup.history import Run
+from backup.pgbackrest import Backup, Info
+from backup.status import Status
+from contract.supervisor import SupervisorConfig
+
+_UNITS = ("B", "KB", "MB", "GB", "TB")
+_NARROW = 100
+
+
+def console() -> Console:
+    """Return a console for standard output; wide enough for a table when it is no terminal."""
+    found = Console(highlight=False, soft_wrap=True)
+    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=140)
+
+
+def human_bytes(count: int) -> str:
+    """Return a size with one decimal: 1234567 is "1.2 MB"."""
+    size = float(count)
+    for unit in _UNITS:
+        if size < 1000 or unit == _UNITS[-1]:  # noqa: PLR2004 decimal units
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError(count)
+
+
+def human_duration(duration: timedelta) -> str:
+    """Return a duration in its two largest units: "2 d 3 h", "4 min 5 s", "3.2 s"."""
+    seconds = duration.total_seconds()
+    if seconds < 60:  # noqa: PLR2004 a minute
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 one decimal where it tells
+    whole = int(seconds)
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+
+
+def local(moment: datetime | None, zone: ZoneInfo) -> str:
+    """Return a moment in a zone, to the second."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" if moment else "never"
+
+
+def backups_table(info: Info, config: SupervisorConfig, zone: ZoneInfo) -> Table:
+    """Return the list of backups, oldest first."""
+    table = Table(title=f"Backups of {info.stanza}", title_justify="left", header_style="bold")
+    for heading in ("backup set", "type", "ended"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("took", "database", "stored", "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("repository", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    where = {repository.key: repository.type for repository in config.repositories}
+    for backup in info.backups:
+        table.add_row(*_cells(backup, where.get(backup.repo, "?"), zone))
+    return table
+
+
+def _cells(backup: Backup, where: str, zone: ZoneInfo) -> tuple[str, ...]:
+    ratio = f"{backup.copied_bytes / backup.repository_bytes:.1f} : 1" if backup.repository_bytes else ""
+    return (
+        backup.label,
+        backup.kind,
+        local(backup.stopped, zone),
+        human_duration(backup.stopped - backup.started),
+        human_bytes(backup.database_bytes),
+        human_bytes(backup.repository_bytes),
+        ratio,
+        f"{backup.repo} ({where})",
+        "[red]checksum errors[/red]" if backup.has_errors else "good",
+    )
+
+
+def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
+    """Print the backups, the archive's extent and each repository's condition."""
+    zone = ZoneInfo(config.time_zone)
+    if info.backups:
+        out.print(backups_table(info, config, zone))
+    else:
+        out.print(f"No backups of {info.stanza} yet.")
+    for archive in info.archive:
+        out.print(f"WAL archive in repository {archive.repo}: {archive.first} … {archive.last}")
+    for repository in info.repositories:
+        state = "good" if repository.code == 0 else repository.message
+        out.print(f"Repository {repository.key}: {state}; cipher {repository.cipher}")
+    if info.bytes_total:
+        done = info.bytes_done or 0
+        out.print(f"A backup is running: {human_bytes(done)} of {human_bytes(info.bytes_total)}")
+
+
+def print_finding(out: Console, finding: Finding) -> None:
+    """Print one finding, a hint below it when it is bad."""
+    mark = "[green]  ok  [/green]" if finding.good else "[red] FAIL [/red]"
+    out.print(f"{mark} {finding.name:<14} {finding.seen}")
+    if not finding.good:
+        out.print(f"       HINT: {finding.hint}")
+
+
+def print_status(out: Console, status: Status, config: SupervisorConfig) -> None:
+    """Print the one screen that says how things are."""
+    zone = ZoneInfo(config.time_zone)
+    rows: list[tuple[str, str]] = [("supervisor", status.doing)]
+    rows += _database_rows(status)
+    for repository in config.repositories:
+        cipher = "encrypted" if repository.encrypted else "NOT encrypted"
+        kept = f"keeps {repository.retention_full} full and {repository.retention_diff} differential backups"
+        rows.append((f"repository {repository.key}", f"{repository.type} at {repository.location}, {cipher}, {kept}"))
+    if status.window:
+        latest = local(status.window.latest, zone)
+        rows.append(("window", f"{local(status.window.earliest, zone)} … {latest} (continuity not checked)"))
+    else:
+        rows.append(("window", "nothing can be restored yet"))
+    for verdict in status.freshness:
+        last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
+        rows.append((f"{verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
+    for name, text in rows:
+        out.print(f"{name:<14} {text}")
+    for problem in status.problems:
+        out.print(f"[red]PROBLEM[/red]        {problem}")
+    if not status.problems:
+        out.print("[green]All is as promised.[/green]")
+
+
+def _database_rows(status: Status) -> list[tuple[str, str]]:
+    if status.server is None:
+        return [("database", "[red]not reachable[/red]")]
+    state = "in recovery, read-only" if status.server.in_recovery else "open"
+    rows = [("database", f"PostgreSQL {status.server.version}, {state}, timeline {status.server.timeline}")]
+    if status.archiver:
+        age = ""
+        if status.archiver.last_archived_at:
+            age = f", {human_duration(status.at - status.archiver.last_archived_at)} ago"
+        condition = "failing" if status.archiver.is_failing else "working"
+        last = status.archiver.last_archived_wal or "no segment"
+        rows.append(("archiver", f"{condition}; last {last}{age}; {status.waiting_segments} waiting"))
+    return rows
+
+
+def runs_table(runs: tuple[Run, ...], zone: ZoneInfo) -> Table:
+    """Return the latest runs, newest first."""
+    table = Table(title="Runs", title_justify="left", header_style="bold")
+    for heading in ("started", "what", "why", "took", "result"):
+        table.add_column(heading)
+    for run in runs:
+        took = human_duration(run.finished - run.started) if run.finished else ""
+        result = f"{run.state}: {run.message}" if run.message else run.state
+        table.add_row(local(run.started, zone), f"{run.what} {run.kind}", run.reason, took, result)
+    return table

@@ -1,0 +1,109 @@
+"""What is known now, gathered once for `status`, for the health check and for whoever waits for the first backup."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from backup import jobs, policy
+from backup.deployment import Deployment
+from backup.history import Run
+from backup.postgres import Archiver, DatabaseError, Server
+from contract.errors import ProductError
+
+SIGN_OF_LIFE: Final = timedelta(seconds=60)
+"""The supervisor leaves one every second; a minute without is a supervisor that hangs or is gone."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """A snapshot. `problems` are sentences, each with what to do; empty means that all is as promised."""
+
+    at: datetime
+    doing: str
+    server: Server | None
+    archiver: Archiver | None
+    waiting_segments: int | None
+    window: policy.Window | None
+    freshness: tuple[policy.Freshness, ...]
+    last_run: Run | None
+    problems: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as values that JSON can hold; times are ISO 8601 in UTC."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def gather(deployment: Deployment) -> Status:
+    """Ask the database, the repository and the history. What cannot be asked becomes a problem, not an exception."""
+    now = deployment.now()
+    problems: list[str] = []
+    server = archiver = waiting = window = None
+    freshness: tuple[policy.Freshness, ...] = ()
+    try:
+        server = deployment.postgres.server()
+        archiver, waiting = deployment.postgres.archiver(), deployment.postgres.waiting_segments()
+        problems += _archiver_problems(archiver)
+    except DatabaseError as error:
+        problems.append(f"{error.message}; {error.hint}")
+    repo = deployment.first_repository.key
+    try:
+        info = jobs.read_info(deployment)
+        window = policy.window(info, repo, archiver.last_archived_at if archiver else None)
+        backups = tuple(b for b in info.backups if b.repo == repo)
+        expressions = deployment.config.schedule.expressions()
+        freshness = policy.freshness(expressions, deployment.zone, backups, now)
+        problems += [f"{verdict.kind}: {verdict.problem}" for verdict in freshness if verdict.problem]
+        problems += [f"repository {r.key}: {r.message}" for r in info.repositories if not r.is_usable]
+    except ProductError as error:
+        problems.append(f"{error.message}; {error.hint}")
+    last_run = deployment.history.last("backup")
+    problems += run_problems(last_run) + supervisor_problems(deployment, now)
+    heartbeat = deployment.history.heartbeat()
+    doing = heartbeat.phase if heartbeat else "has not started yet"
+    return Status(now, doing, server, archiver, waiting, window, freshness, last_run, tuple(problems))
+
+
+def _archiver_problems(archiver: Archiver) -> list[str]:
+    if not archiver.is_failing:
+        return []
+    return [f"archiving fails at {archiver.last_failed_wal}; see `docker logs salespider-postgres`"]
+
+
+def run_problems(last_run: Run | None) -> list[str]:
+    """Return what is wrong with the last backup run."""
+    if last_run is None or last_run.state != "failed":
+        return []
+    return [f"the last backup run failed: {last_run.message}"]
+
+
+def supervisor_problems(deployment: Deployment, now: datetime) -> list[str]:
+    """Return what is wrong with the supervisor itself, by its sign of life."""
+    heartbeat = deployment.history.heartbeat()
+    if heartbeat is None or now - heartbeat.at > SIGN_OF_LIFE:
+        return ["the supervisor gives no sign of life; see `docker logs salespider-backup`"]
+    return []
+
+
+def health_problems(deployment: Deployment) -> list[str]:
+    """Return what makes the container unhealthy, from local state alone: asks neither database nor repository.
+
+    A health check runs every half minute; asked of an object store, that would be a bill.
+    """
+    now = deployment.now()
+    problems = supervisor_problems(deployment, now) + run_problems(deployment.history.last("backup"))
+    if deployment.history.last("backup", state="succeeded") is None:
+        heartbeat = deployment.history.heartbeat()
+        problems.append(f"no backup yet ({heartbeat.phase if heartbeat else 'starting'})")
+    return problems

@@ -1,0 +1,220 @@
+"""The loop: once a second it looks at the time and the state, and decides the one thing to do next.
+
+`Supervisor.tick` returns a sentence, what the supervisor is doing now; it is logged when it changes and left as a sign
+of life. Work itself happens in the runner thread.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from backup import jobs, logs, policy, schedule
+from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.jobs import BackupRequest, Outcome
+from backup.oplock import BusyError
+from backup.postgres import DatabaseError
+from backup.runner import Runner
+from contract import events
+from contract.exits import Exit
+
+TICK_SECONDS: Final = 1.0
+RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
+FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
+_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
+
+
+class Supervisor:
+    """What is known between two ticks, and the decision made in each."""
+
+    def __init__(self, deployment: Deployment, runner: Runner) -> None:
+        """Start with nothing known: the database, the stanza and the first backup are all still to be seen."""
+        self._deployment = deployment
+        self._runner = runner
+        self._log = logs.logger()
+        self._stanza_ready = False
+        self._first_backup_known = False
+        self._considered_until = deployment.now()
+        self._failures = 0
+        self._not_before = _ANY_TIME
+        self._after_job: Callable[[Outcome], None] = lambda _outcome: None
+        self._doing = ""
+
+    def tick(self) -> str:
+        """Decide and start what is next; return what is going on."""
+        now = self._deployment.now()
+        if (outcome := self._runner.collect()) is not None:
+            self._after_job(outcome)
+        if self._runner.is_busy:
+            return self._doing
+        self._reload_if_changed()
+        if now < self._not_before:
+            return f"{self._doing}; next attempt at {self._local(self._not_before)}"
+        if not self._stanza_ready:
+            return self._prepare_stanza(now)
+        if not self._first_backup_known:
+            return self._first_backup(now)
+        return self._due_backup(now)
+
+    # --- the steps, in the order of a first start ---------------------------------------------------------------------
+
+    def _prepare_stanza(self, now: datetime) -> str:
+        try:
+            server = self._deployment.postgres.server()
+        except DatabaseError as error:
+            self._later(now, at_most=timedelta(seconds=5))
+            return self._say(f"waiting for the database ({error.message})")
+        if server.in_recovery:
+            self._later(now, at_most=timedelta(seconds=5))
+            paused = " and is paused there: `SELECT pg_wal_replay_resume()` opens it" if server.recovery_paused else ""
+            return self._say(f"waiting for the database: it is in recovery{paused}")
+        self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
+        return self._start(
+            functools.partial(jobs.create_stanza, self._deployment, functools.partial(print, flush=True)),
+            self._stanza_created,
+            "creating the stanza",
+        )
+
+    def _stanza_created(self, outcome: Outcome) -> None:
+        if outcome.state == "succeeded":
+            self._stanza_ready = True
+            self._succeeded()
+            self._log.info(events.STANZA_READY, stanza=self._deployment.config.stanza)
+        elif outcome.state == "failed":
+            self._log.error(events.STANZA_FAILED, message=outcome.message, hint=outcome.hint)
+            self._later(self._deployment.now())
+
+    def _first_backup(self, now: datetime) -> str:
+        try:
+            info = jobs.read_info(self._deployment)
+        except jobs.RepositoryError as error:
+            self._later(now)
+            return self._say(f"waiting for the repository ({error.message})")
+        for repository in self._deployment.config.repositories:
+            if policy.needs_first_full(info, repository.key):
+                reason = f"repository {repository.key} holds no full backup yet"
+                request = BackupRequest("full", repository.key, "first", reason)
+                return self._start_backup(request, "taking the first full backup")
+        self._first_backup_known = True
+        return self._idle(now)
+
+    def _due_backup(self, now: datetime) -> str:
+        config = self._deployment.config
+        due = schedule.due(config.schedule.expressions(), self._deployment.zone, self._considered_until, now)
+        self._considered_until = now
+        if due is None:
+            return self._idle(now)
+        self._log.info(events.BACKUP_DUE, type=due.kind, due=self._local(due.at))
+        repo = self._deployment.first_repository.key
+        request = BackupRequest(due.kind, repo, "schedule", f"scheduled for {self._local(due.at)}")
+        return self._start_backup(request, f"taking the scheduled {due.kind} backup")
+
+    # --- starting and ending work -------------------------------------------------------------------------------------
+
+    def _start_backup(self, request: BackupRequest, doing: str) -> str:
+        deployment = self._deployment
+
+        def job() -> Outcome:
+            try:
+                return jobs.take_backup(deployment, request, FOREVER_SECONDS)
+            except BusyError as error:  # only when asked to stop while waiting
+                return Outcome("interrupted", error.exit_code, error.message, error.hint)
+
+        return self._start(job, functools.partial(self._backup_ended, request), doing)
+
+    def _backup_ended(self, request: BackupRequest, outcome: Outcome) -> None:
+        if request.origin == "first":
+            self._considered_until = self._deployment.now()  # what fell due meanwhile is in it
+        if outcome.state == "succeeded":
+            self._succeeded()
+            for run in self._upcoming():
+                self._log.info(events.SCHEDULE_NEXT, type=run.kind, at=self._local(run.at))
+        elif request.origin == "first":
+            self._later(self._deployment.now())
+
+    def _start(self, job: Callable[[], Outcome], after: Callable[[Outcome], None], doing: str) -> str:
+        self._after_job = after
+        self._doing = doing
+        self._runner.submit(job)
+        return self._say(doing)
+
+    def _reload_if_changed(self) -> None:
+        changed = self._deployment.reloaded()
+        if changed is self._deployment:
+            return
+        if changed.config.mode == "off":
+            raise BackupsOffError(changed.config.reason)
+        self._deployment = changed
+        self._stanza_ready = self._first_backup_known = False
+        self._log.info(events.CONFIGURATION_CHANGED)
+        try:
+            changed.postgres.reload()
+            waiting = changed.postgres.settings_waiting_for_restart()
+        except DatabaseError as error:
+            self._log.warning(events.DATABASE_WAITING, message=error.message)
+            return
+        if waiting:
+            hint = "docker compose restart postgres"
+            self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(waiting), hint=hint)
+
+    def _later(self, now: datetime, at_most: timedelta = RETRY_DELAYS[-1]) -> None:
+        delay = RETRY_DELAYS[min(self._failures, len(RETRY_DELAYS) - 1)]
+        self._failures += 1
+        self._not_before = now + min(delay, at_most)
+
+    def _succeeded(self) -> None:
+        self._failures = 0
+        self._not_before = _ANY_TIME
+
+    # --- words --------------------------------------------------------------------------------------------------------
+
+    def _say(self, doing: str) -> str:
+        self._doing = doing
+        return doing
+
+    def _idle(self, now: datetime) -> str:
+        runs = schedule.upcoming(self._deployment.config.schedule.expressions(), self._deployment.zone, now)
+        return f"idle; next: {runs[0].kind} backup at {self._local(runs[0].at)}" if runs else "idle; nothing is scheduled"
+
+    def _upcoming(self) -> tuple[schedule.Due, ...]:
+        config = self._deployment.config
+        return schedule.upcoming(config.schedule.expressions(), self._deployment.zone, self._deployment.now())
+
+    def _local(self, moment: datetime) -> str:
+        return f"{moment.astimezone(self._deployment.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def supervise(deployment: Deployment) -> Exit:
+    """Run until asked to stop; return the exit code. A dead runner thread ends it with Exit.UNEXPECTED."""
+    log = logs.logger()
+    runner = Runner()
+    runner.start()
+    config = deployment.config
+    log.info(events.SUPERVISOR_STARTED, stanza=config.stanza, zone=config.time_zone, **config.schedule.expressions())
+    supervisor = Supervisor(deployment, runner)
+    said = ""
+    while not deployment.stop.wait(TICK_SECONDS):
+        if not runner.is_alive():
+            return Exit.UNEXPECTED
+        said = _tick(supervisor, deployment, said)
+    log.info(events.SUPERVISOR_STOPPED, while_doing=said)
+    runner.finish(jobs.GRACE_SECONDS + 10)
+    deployment.history.close()
+    return Exit.TERMINATED
+
+
+def _tick(supervisor: Supervisor, deployment: Deployment, said: str) -> str:
+    log = logs.logger()
+    try:
+        now_doing = supervisor.tick()
+        deployment.history.beat(now_doing, deployment.now())
+    except (BackupsOffError, ConfigurationError):
+        raise
+    except Exception:
+        log.exception(events.SUPERVISOR_TICK_FAILED)
+        return said
+    if now_doing != said:
+        log.info(now_doing)
+    return now_doing
