@@ -1,0 +1,146 @@
+"""The verbs of `salespider-backup restore`: plan, ask, do, report. `make restore-…` runs them in their own container."""
+
+from __future__ import annotations
+
+import sys
+from zoneinfo import ZoneInfo
+
+import click
+
+from backup import jobs, logs, oplock, pgbackrest, process, report
+from backup.deployment import Deployment
+from backup.history import Beginning, Ending, State
+from backup.pgbackrest import Info
+from backup.restore import in_place, plan, timeline
+from backup.restore.container import DatabaseContainer
+from backup.restore.plan import Plan, Wanted
+from backup.signals import stop_on_signals
+from contract.errors import ProductError
+from contract.exits import Exit
+
+LOCK_PATIENCE_SECONDS = 3600.0
+REPOSITORY_TIMEOUT_SECONDS = 60.0
+
+
+@click.group()
+@click.option("--container", envvar="POSTGRES_CONTAINER", default="salespider-postgres", show_default=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+def restore(context: click.Context, container: str, *, yes: bool) -> None:
+    """Bring the database back. Use the make targets: restore-latest, restore-backup, restore-pitr."""
+    context.obj = (container, yes)
+
+
+@restore.command()
+@click.pass_obj
+def latest(options: tuple[str, bool]) -> None:
+    """Restore the latest state."""
+    _carry_out(Wanted("latest"), *options)
+
+
+@restore.command("backup")
+@click.argument("backup_set")
+@click.pass_obj
+def of_backup(options: tuple[str, bool], backup_set: str) -> None:
+    """Restore the state at the end of one backup set, such as 20240101-120000F."""
+    _carry_out(Wanted("backup", label=backup_set), *options)
+
+
+@restore.command()
+@click.argument("target")
+@click.pass_obj
+def pitr(options: tuple[str, bool], target: str) -> None:
+    """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset)."""
+    zone = Deployment.open().zone
+    _carry_out(Wanted("pitr", at=plan.parse_target(target, zone)), *options)
+
+
+def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  # noqa: FBT001 an option of the group
+    deployment = Deployment.open()
+    container = DatabaseContainer(container_name)
+    with (
+        oplock.hold(
+            deployment.volumes.operation_lock,
+            f"restore ({wanted.verb})",
+            patience_seconds=LOCK_PATIENCE_SECONDS,
+            stop=deployment.stop,
+            on_wait=lambda holder: click.echo(f"waiting for the {holder} to end"),
+        ),
+        logs.job_log(deployment.volumes.log, "restore.log") as write,
+    ):
+        made = _planned(deployment, wanted)
+        write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
+        for name, text in plan.describe(made, deployment.now(), deployment.zone):
+            write(f"  {name:<11} {text}")
+        _ask(confirmed=confirmed)
+        stop_on_signals(deployment.stop)
+        steps = in_place.InPlaceRestore(deployment, container, say=lambda line: write(f"==> {line}"), log=write)
+        steps.settle(archive_must_be_complete=wanted.verb == "pitr")
+        # the settled WAL and whatever was backed up while the question stood are part of the plan now
+        _run_recorded(deployment, steps, _planned(deployment, wanted))
+
+
+def _planned(deployment: Deployment, wanted: Wanted) -> Plan:
+    info = jobs.read_info(deployment)
+    return plan.make_plan(wanted, info, newest_branch(info), deployment.now(), deployment.zone)
+
+
+def newest_branch(info: Info) -> timeline.Branch:
+    """Return the branch that recovery will follow: the newest timeline in the archive. Raises RepositoryError."""
+    if not info.archive:
+        return timeline.FIRST
+    archive = info.archive[-1]
+    stanza = info.stanza
+    listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
+    name = timeline.newest(pgbackrest.parse_listing(listing))
+    if name is None:
+        return timeline.FIRST
+    text = _ask_repository(pgbackrest.read_history_file(stanza, archive.repo, archive.id, name))
+    return timeline.parse_history(name, text.decode("ascii", "replace"))
+
+
+def _ask_repository(argv: pgbackrest.Argv) -> bytes:
+    answer = process.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
+    if answer.exit_code != 0:
+        meaning = pgbackrest.meaning(answer.exit_code)
+        raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", meaning.hint)
+    return answer.stdout
+
+
+def _ask(*, confirmed: bool) -> None:
+    if confirmed:
+        return
+    if sys.stdin.isatty() and click.confirm("Overwrite the database?", default=False):
+        return
+    raise ProductError(
+        "not confirmed; nothing was changed", hint="answer y, or run it with CONFIRM=yes", exit_code=Exit.NOT_CONFIRMED
+    )
+
+
+def _run_recorded(deployment: Deployment, steps: in_place.InPlaceRestore, made: Plan) -> None:
+    history, reason = deployment.history, "asked for by the operator"
+    history.mark_interrupted("restore", deployment.now())
+    run = history.begin(Beginning("restore", made.wanted.verb, made.backup.repo, "manual", reason), deployment.now())
+    state: State = "failed"
+    message, code = "ended by an unforeseen error", int(Exit.UNEXPECTED)
+    try:
+        restored = steps.run(made, in_place.restore_id(deployment.now()))
+        state, message, code = "succeeded", _summary(restored, deployment.zone), int(Exit.OK)
+    except ProductError as error:
+        message, code = error.message, error.exit_code
+        raise
+    finally:
+        history.end(run, Ending(state, code, made.backup.label, message), deployment.now())
+    click.echo(message)
+    for kept in restored.kept:
+        click.echo(f"WAL that the archive never saw is kept in {kept}")
+    click.echo("Next: take a full backup of the restored database: make backup")
+
+
+def _summary(restored: in_place.Restored, zone: ZoneInfo) -> str:
+    last = f", last transaction {restored.last_transaction}" if restored.last_transaction else ""
+    opened = report.local(restored.server.now, zone)
+    return (
+        f"RESTORED: the database is open since {opened} on timeline {restored.server.timeline}{last}; "
+        f"downtime {restored.downtime_seconds:.1f} s"
+    )

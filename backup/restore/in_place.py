@@ -1,0 +1,246 @@
+"""The restore over the stopped database: keep, restore, feed, start, wait.
+
+What failure leaves behind depends on one question: was the first byte overwritten? Before it, the old database is
+started again. After it, only a restore can go on, and the message says which command does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn
+
+from backup import jobs, pgbackrest, process
+from backup.deployment import Deployment
+from backup.postgres import DatabaseError, Server
+from backup.restore import tail
+from backup.restore.container import Condition, ContainerError, DatabaseContainer
+from backup.restore.plan import Plan, RefusedError
+from contract import paths
+from contract.errors import ProductError
+from contract.exits import Exit
+
+ARCHIVE_PATIENCE_SECONDS = 90.0
+CONTROL_FILE_TIMEOUT_SECONDS = 10.0
+POLL_SECONDS = 0.5
+PROGRESS_SECONDS = 10.0
+RESTORE_DEADLINE_SECONDS = 7 * 24 * 3600.0
+
+
+class UndoneError(ProductError):
+    """It failed early enough: the old database runs again, untouched."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        """Take what failed."""
+        super().__init__(
+            f"{message}; nothing was overwritten and the old database runs again",
+            hint=hint,
+            exit_code=Exit.RESTORE_UNDONE,
+        )
+
+
+class IncompleteError(ProductError):
+    """It failed with files overwritten: the database is down until a restore succeeds."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        """Take what failed and the command that goes on."""
+        super().__init__(f"{message}; THE DATABASE IS DOWN", hint=hint, exit_code=Exit.RESTORE_INCOMPLETE)
+
+
+@dataclass(frozen=True)
+class Restored:
+    """How it ended: the open server, the last replayed transaction if the log tells it, and the downtime."""
+
+    server: Server
+    last_transaction: str | None
+    segments_fed: int
+    kept: tuple[str, ...]
+    downtime_seconds: float
+
+
+class InPlaceRestore:
+    """One restore. The methods are its steps, in their order; `run` calls them."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        container: DatabaseContainer,
+        say: Callable[[str], None],
+        log: Callable[[str], None],
+    ) -> None:
+        """Take the doors, `say` for the operator's lines and `log` for pgbackrest's."""
+        self._deployment = deployment
+        self._container = container
+        self._say = say
+        self._log = log
+
+    def settle(self, *, archive_must_be_complete: bool) -> None:
+        """Bring the running database's last WAL into the archive, so that as little as possible depends on the old disk.
+
+        A restore to a moment needs it (recovery must find a commit after its target) and is refused without it.
+        """
+        if not self._container.condition().running:
+            self._say("the database is not running; what its WAL holds is kept and used as it is")
+            return
+        try:
+            segment = self._deployment.postgres.switch_wal()
+            arrived = self._wait_until_archived(segment)
+        except DatabaseError as error:
+            self._say(f"the database cannot be asked to archive its last WAL ({error.message})")
+            return
+        if not arrived and archive_must_be_complete:
+            raise RefusedError(
+                f"WAL segment {segment} does not reach the archive",
+                "see `make status`; or restore the latest state instead",
+            )
+        self._say(f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}")
+
+    def _wait_until_archived(self, segment: str) -> bool:
+        deadline = time.monotonic() + ARCHIVE_PATIENCE_SECONDS
+        while time.monotonic() < deadline and not self._deployment.stop.wait(POLL_SECONDS):
+            last = self._deployment.postgres.archiver().last_archived_wal
+            if last and last[:24] >= segment:
+                return True
+        return False
+
+    def run(self, plan: Plan, restore_id: str) -> Restored:
+        """Stop the database, restore it, start it, wait until it is open."""
+        self._say(f"stopping {self._container.name}")
+        began = time.monotonic()
+        self._container.stop()
+        try:
+            self._keep_old_wal(restore_id)
+            self._restore_files(plan, restore_id)
+            fed = self._feed_tail(plan)
+            since = time.time()
+            self._say(f"starting {self._container.name}; it recovers now")
+            server = self._wait_until_open(self._container.start(), since)
+        except ContainerError as error:
+            raise IncompleteError(error.message, f"start it by hand: docker start {self._container.name}") from error
+        downtime = time.monotonic() - began
+        kept = tail.drop(tail.kept_directories(self._deployment.volumes.database), replayed=plan.keeps_tail)
+        return Restored(server, self._last_transaction(since), fed, tuple(str(path) for path in kept), downtime)
+
+    def _keep_old_wal(self, restore_id: str) -> None:
+        volumes = self._deployment.volumes
+        try:
+            tail.keep(volumes.database, volumes.pgdata, restore_id, stopped_cleanly=self._stopped_cleanly())
+        except OSError as error:
+            self._start_old_again(
+                restore_id, f"the old pg_wal cannot be kept ({error.strerror})", "check the database volume's disk"
+            )
+
+    def _stopped_cleanly(self) -> bool:
+        """Ask the control file, which a killed server leaves "in production"."""
+        answer = process.capture(("pg_controldata", str(self._deployment.volumes.pgdata)), CONTROL_FILE_TIMEOUT_SECONDS)
+        lines = answer.stdout.decode("utf-8", "replace").splitlines()
+        return any(line.split(":")[1].strip() == "shut down" for line in lines if line.startswith("Database cluster state:"))
+
+    def _restore_files(self, plan: Plan, restore_id: str) -> None:
+        pgdata = self._deployment.volumes.pgdata
+        pgdata.mkdir(mode=0o700, exist_ok=True)
+        # Docker has just proven that the container is down, so a pid file is a leftover of a killed server; pgbackrest
+        # only looks whether it exists.
+        (pgdata / "postmaster.pid").unlink(missing_ok=True)
+        before = tail.fingerprint(pgdata)
+        self._say(f"restoring backup {plan.backup.label}")
+        limits = process.Limits(self._deployment.stop, RESTORE_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
+        finished = process.run(self._restore_argv(plan), self._log, limits)
+        if finished.ok:
+            self._say(f"files restored in {finished.seconds:.1f} s")
+            return
+        meaning = pgbackrest.meaning(finished.exit_code)
+        message = f"restore: pgbackrest exit code {finished.exit_code} ({meaning.name}){jobs.error_line(finished.tail)}"
+        if before.entries and tail.fingerprint(pgdata) == before:
+            self._start_old_again(restore_id, message, meaning.hint)
+        raise IncompleteError(message, f"{meaning.hint}; then run the same restore again, it goes on where this one stopped")
+
+    def _restore_argv(self, plan: Plan) -> pgbackrest.Argv:
+        return pgbackrest.restore_in_place(
+            self._deployment.config.stanza,
+            plan.backup.repo,
+            plan.backup.label,
+            plan.target,
+            f'{paths.RESTORE_COMMAND} %f "%p"',
+        )
+
+    def _start_old_again(self, restore_id: str, message: str, hint: str) -> NoReturn:
+        tail.forget(self._deployment.volumes.database, restore_id)
+        self._say(f"starting {self._container.name} with the old data")
+        self._wait_until_open(self._container.start(), time.time())
+        raise UndoneError(message, hint)
+
+    def _feed_tail(self, plan: Plan) -> int:
+        if not plan.keeps_tail:
+            return 0
+        volumes = self._deployment.volumes
+        fed = tail.feed(tail.kept_directories(volumes.database), volumes.pgdata)
+        if fed:
+            self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
+        return fed
+
+    def _wait_until_open(self, started: Condition, since: float) -> Server:
+        told_at = time.monotonic()
+        while not self._deployment.stop.wait(POLL_SECONDS):
+            condition = self._container.condition()
+            if not condition.running or condition.life != started.life:
+                self._give_up(since)
+            server = self._server()
+            if server is not None and not server.in_recovery:
+                return server
+            if time.monotonic() - told_at > PROGRESS_SECONDS:
+                told_at = time.monotonic()
+                self._say("still recovering")
+        raise IncompleteError(
+            "stopped waiting for the end of recovery, which goes on by itself",
+            "watch it with `make status` and `make logs`",
+        )
+
+    def _server(self) -> Server | None:
+        try:
+            return self._deployment.postgres.server()
+        except DatabaseError:
+            return None
+
+    def _give_up(self, since: float) -> None:
+        lines = self._container.last_lines(since)
+        try:
+            self._container.stop()
+        except ContainerError as error:
+            self._say(str(error))
+        for line in lines[-15:]:
+            self._log(f"postgres: {line}")
+        raise IncompleteError(*_diagnosis(lines, self._container.name))
+
+    def _last_transaction(self, since: float) -> str | None:
+        marker = "last completed transaction was at log time "
+        return next(
+            (line.split(marker, 1)[1] for line in reversed(self._container.last_lines(since, 2000)) if marker in line),
+            None,
+        )
+
+
+def _diagnosis(lines: tuple[str, ...], container: str) -> tuple[str, str]:
+    text = "\n".join(lines)
+    if "recovery ended before configured recovery target was reached" in text:
+        return (
+            "recovery: no transaction after the target was found in the archive",
+            "bring back the latest state, which is the same data: make restore-latest",
+        )
+    if "the archive cannot be read" in text:
+        return (
+            "recovery: the repository could not be read",
+            f"make the repository reachable, then `docker start {container}`: recovery goes on where it stopped",
+        )
+    fatal = next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), "no reason in its log")
+    return (
+        f"recovery: PostgreSQL ended ({fatal.strip()})",
+        "the backups are untouched; choose another target or backup set: make backup-info",
+    )
+
+
+def restore_id(now: datetime) -> str:
+    """Return a name for one restore, by its time."""
+    return f"{now:%Y%m%d-%H%M%S}"
