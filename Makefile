@@ -1,0 +1,106 @@
+# What an operator types. `make` alone lists it. Every verb takes PROJECT=… to address another stack, the demo's for one:
+#   make status PROJECT=salespider-demo
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PROJECT ?= salespider
+# The deployment reads .env, any other stack config/<its name>.env.
+ENV_FILE ?= $(if $(filter salespider,$(PROJECT)),.env,config/$(PROJECT).env)
+CONFIG_VOLUME ?= $(if $(filter salespider,$(PROJECT)),pgbackrest-config,$(PROJECT)-pgbackrest-config)
+export PROJECT CONFIG_VOLUME
+export ENV_FILE := $(abspath $(ENV_FILE))
+export COMPOSE_PROJECT_NAME := $(PROJECT)
+export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
+
+COMPOSE := docker compose
+IN_BACKUP := scripts/in-backup
+
+.PHONY: deploy start stop restart status logs password psql config-regenerate
+.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
+.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
+
+## Running it
+
+deploy: ## install what is missing, build, start, and wait for the first backup
+	@scripts/deploy
+
+start: ## start what was stopped
+	@$(COMPOSE) up -d
+
+stop: ## stop everything, in order; the data stays
+	@$(COMPOSE) stop
+
+restart: ## restart the database and the supervisor
+	@$(COMPOSE) restart postgres backup
+
+status: ## containers, database, archiver, window, last and next backups
+	@$(COMPOSE) ps --all --format 'table {{.Name}}\t{{.Status}}'; echo; $(IN_BACKUP) status
+
+logs: ## follow the log of all containers
+	@$(COMPOSE) logs --follow --tail=100
+
+password: ## print the superuser's password
+	@docker exec $(PROJECT)-postgres cat /etc/pgbackrest/postgresql/superuser-password
+
+psql: ## open a psql session as the superuser
+	@docker exec -it $(PROJECT)-postgres sh -c 'exec psql -U "$$POSTGRES_USER" -d "$$POSTGRES_DB"'
+
+config-regenerate: ## throw the generated configuration away and write it again; passphrase and data stay
+	@scripts/config-regenerate
+
+## Backups
+
+backup: ## take a full backup now
+	@$(IN_BACKUP) backup --type=full
+
+backup-diff: ## take a differential backup now
+	@$(IN_BACKUP) backup --type=diff
+
+backup-incr: ## take an incremental backup now
+	@$(IN_BACKUP) backup --type=incr
+
+backup-info: ## list the backups
+	@$(IN_BACKUP) info
+
+backup-check: ## prove that backups work, and say what was proven
+	@$(IN_BACKUP) check
+
+backup-history: ## list the latest runs and how they ended
+	@$(IN_BACKUP) history
+
+## Restoring (CONFIRM=yes skips the question)
+
+restore-latest: ## bring back the latest state
+	@scripts/restore latest
+
+restore-backup: ## bring back one backup: BACKUP_SET=20240101-120000F
+	@scripts/restore backup "$(BACKUP_SET)"
+
+restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"
+	@scripts/restore pitr "$(TARGET)"
+
+## Trying it and working on it
+
+demo: ## a stack of its own: data, backups, a dropped table, and its return
+	@scripts/demo
+
+demo-down: ## remove the demo's stack and all its data
+	@scripts/demo down
+
+test: ## all tests that fit 20 minutes
+	@scripts/test all
+
+test-long: ## the tests that take longer
+	@scripts/test long
+
+e2e: ## the scenarios on real containers, or one: SCENARIO=restore-pitr
+	@scripts/test e2e $(SCENARIO)
+
+integration: ## the tests that run inside the image, with real pgbackrest and PostgreSQL
+	@scripts/test integration
+
+check: ## format, lint, types, unit and consistency tests: what to run before a commit
+	@scripts/test check
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^## / { print "\n" substr($$0, 4) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
