@@ -1,0 +1,30 @@
+"""Where setup finds and puts things, and to whom they shall belong.
+
+The values of the container are the defaults; they are parameters, so that everything can be tried out as any user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from contract import paths
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A user id and a group id."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """The three directories that setup works on, with the owners of the published files and of the repository."""
+
+    configuration: Path = paths.CONFIG_IN_SETUP
+    secrets: Path = paths.SECRETS
+    repository: Path = paths.REPOSITORY
+    publisher: Owner = Owner(0, paths.GID)
+    database: Owner = Owner(paths.UID, paths.GID)

@@ -1,0 +1,86 @@
+"""Settings and secrets become the text of every published file. Pure: the same input gives the same bytes.
+
+Each template says in the rendered file what it is and why a setting is there; a variable that a template misspells is
+an error, never an empty string.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from contract import paths
+from contract.supervisor import SupervisorConfig
+from setup import repositories
+from setup.passphrase import Secrets
+from setup.settings import Settings
+
+STANZA: Final = "salespider"
+MANIFEST_SCHEMA_VERSION: Final = 1
+
+_TEMPLATES = {
+    paths.PGBACKREST_CONF: "pgbackrest/pgbackrest.conf.j2",
+    paths.POSTGRESQL_CONF: "postgres/postgresql.conf.j2",
+    paths.PG_HBA_CONF: "postgres/pg_hba.conf.j2",
+    paths.PG_IDENT_CONF: "postgres/pg_ident.conf.j2",
+}
+_REPOSITORY_TEMPLATE = "pgbackrest/repo.conf.j2"
+
+_jinja = Environment(
+    loader=FileSystemLoader(Path(__file__).parent.parent / "config"),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701 - configuration files, not HTML
+    keep_trailing_newline=True,
+    trim_blocks=True,
+)
+_jinja.globals.update(paths=paths, stanza=STANZA)
+
+
+def render(settings: Settings, secrets: Secrets) -> dict[str, str]:
+    """Return the text of every file by its path below the configuration directory, the manifest last."""
+    files = {path: _jinja.get_template(template).render(settings=settings) for path, template in _TEMPLATES.items()}
+    options = _repository_options(settings, secrets)
+    if options:
+        files[paths.REPO_CONF] = _jinja.get_template(_REPOSITORY_TEMPLATE).render(
+            options=options, encrypted=secrets.passphrase is not None
+        )
+    files[paths.SUPERUSER_PASSWORD] = secrets.superuser_password.get_secret_value() + "\n"
+    files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings).model_dump(mode="json"))
+    files[paths.MANIFEST_JSON] = _manifest(files)
+    return files
+
+
+def _repository_options(settings: Settings, secrets: Secrets) -> tuple[repositories.Option, ...]:
+    passphrase = secrets.passphrase.get_secret_value() if secrets.passphrase else None
+    return tuple(
+        option
+        for repository in settings.repositories
+        for option in repositories.options(repository, passphrase if repositories.is_encrypted(repository) else None)
+    )
+
+
+def _supervisor(settings: Settings) -> SupervisorConfig:
+    entries = (repositories.entry(repository) for repository in settings.repositories)
+    return SupervisorConfig(
+        mode=settings.mode,
+        reason=settings.reason,
+        stanza=STANZA,
+        time_zone=settings.time_zone,
+        database=settings.database,
+        schedule=settings.schedule,
+        repositories=tuple(entry for entry in entries if entry is not None),
+    )
+
+
+def _manifest(files: Mapping[str, str]) -> str:
+    digests = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
+    return _json({"schema_version": MANIFEST_SCHEMA_VERSION, "files": digests})
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

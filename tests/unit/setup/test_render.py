@@ -1,0 +1,244 @@
+"""Settings become files: pure, each key once, and each secret in the one place where it belongs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable
+
+import jinja2
+import pytest
+from hypothesis import given
+from hypothesis import settings as run_with
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from contract import paths
+from contract.supervisor import SupervisorConfig
+from setup import render as render_module
+from setup.passphrase import Secrets
+from setup.render import render
+from setup.repositories import is_encrypted
+from setup.settings import Settings
+
+Read = Callable[..., Settings]
+
+PASSPHRASE = "NOT-A-REAL-PASSPHRASE-FOR-TESTS-ONLY"
+PASSWORD = "not-a-real-password-for-tests-only"
+POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backups"}
+
+
+def rendered(settings: Settings) -> dict[str, str]:
+    encrypted = any(map(is_encrypted, settings.repositories))
+    return render(settings, Secrets(SecretStr(PASSPHRASE) if encrypted else None, SecretStr(PASSWORD)))
+
+
+def ini(*texts: str) -> dict[str, dict[str, str]]:
+    """Read pgBackRest's files as it reads them, one after the other, and refuse a key that is there twice."""
+    sections: dict[str, dict[str, str]] = {}
+    for text in texts:
+        section = ""
+        for line in text.splitlines():
+            if not line or line.startswith("#"):
+                continue
+            if line.startswith("["):
+                section = line.strip("[]")
+                continue
+            key, _, value = line.partition("=")
+            assert value, f"{key} is empty"
+            assert key not in sections.setdefault(section, {}), f"{key} is there twice"
+            sections[section][key] = value
+    return sections
+
+
+def pgbackrest(files: dict[str, str]) -> dict[str, dict[str, str]]:
+    return ini(files[paths.PGBACKREST_CONF], files.get(paths.REPO_CONF, ""))
+
+
+def server(files: dict[str, str]) -> dict[str, str]:
+    lines = [line for line in files[paths.POSTGRESQL_CONF].splitlines() if line and not line.startswith("#")]
+    pairs = [line.split(" = ", 1) for line in lines]
+    assert max(Counter(key for key, _ in pairs).values()) == 1
+    return {key: value.strip("'") for key, value in pairs}
+
+
+def test_pgbackrest_has_what_the_best_practices_ask_for(read: Read) -> None:
+    sections = pgbackrest(rendered(read(POSIX | {"PGBACKREST_PROCESS_MAX": "6"})))
+    assert sections == {
+        "global": {
+            "log-path": "/var/log/pgbackrest",
+            "log-level-console": "info",
+            "log-level-file": "off",
+            "lock-path": "/var/lib/salespider/lock",
+            "spool-path": "/var/spool/pgbackrest",
+            "process-max": "6",
+            "archive-timeout": "60",
+            "archive-header-check": "y",
+            "compress-type": "lz4",
+            "compress-level": "1",
+            "start-fast": "y",
+            "repo1-type": "posix",
+            "repo1-path": "/var/lib/pgbackrest",
+            "repo1-cipher-type": "aes-256-cbc",
+            "repo1-cipher-pass": PASSPHRASE,
+            "repo1-bundle": "y",
+            "repo1-block": "y",
+            "repo1-retention-full": "7",
+            "repo1-retention-diff": "4",
+            "repo1-retention-archive-type": "full",
+            "repo1-retention-archive": "7",
+        },
+        "global:archive-push": {"archive-async": "y", "log-level-console": "warn"},
+        "global:archive-get": {"archive-async": "n", "log-level-console": "warn"},
+        "salespider": {
+            "pg1-path": "/var/lib/postgresql/data",
+            "pg1-port": "5432",
+            "pg1-socket-path": "/var/run/postgresql",
+            "pg1-user": "postgres",
+            "pg1-database": "postgres",
+        },
+        "salespider:restore": {
+            "delta": "y",
+            "recovery-option": 'restore_command=/usr/local/bin/pgbackrest-restore-command %f "%p"',
+        },
+    }
+
+
+def test_postgresql_has_what_the_best_practices_ask_for(read: Read) -> None:
+    found = server(rendered(read(POSIX | {"TZ": "Europe/Berlin"})))
+    wanted = {
+        "wal_level": "replica",
+        "archive_mode": "on",
+        "archive_command": "pgbackrest --stanza=salespider archive-push %p",
+        "archive_timeout": "60",
+        "max_wal_senders": "3",
+        "checkpoint_completion_target": "0.9",
+        "wal_buffers": "16MB",
+        "wal_writer_delay": "200ms",
+        "log_checkpoints": "on",
+        "log_connections": "on",
+        "log_disconnections": "on",
+        "log_lock_waits": "on",
+        "hba_file": "/etc/pgbackrest/postgresql/pg_hba.conf",
+        "ident_file": "/etc/pgbackrest/postgresql/pg_ident.conf",
+        "timezone": "Europe/Berlin",
+        "log_timezone": "Europe/Berlin",
+        "jit": "off",
+    }
+    assert {key: found.get(key) for key in wanted} == wanted
+
+
+def test_off_is_really_off(read: Read) -> None:
+    files = rendered(read({}))
+    assert paths.REPO_CONF not in files
+    found = server(files)
+    assert (found["archive_mode"], found["archive_command"], found["archive_timeout"]) == ("off", "", "0")
+    supervisor = SupervisorConfig.model_validate_json(files[paths.SUPERVISOR_JSON])
+    assert (supervisor.mode, supervisor.repositories) == ("off", ())
+    assert supervisor.reason == "PGBACKREST_REPO1_TYPE is none or not set"
+
+
+@pytest.mark.parametrize("variables", [{}, POSIX])
+def test_the_data_directory_is_never_set(read: Read, variables: dict[str, str]) -> None:
+    assert "data_directory" not in server(rendered(read(variables)))
+
+
+def test_peer_maps_the_containers_user_to_the_superuser(read: Read) -> None:
+    files = rendered(read({"POSTGRES_USER": "all"}))
+    rules = [line.split() for line in files[paths.PG_HBA_CONF].splitlines() if not line.startswith("#")]
+    assert rules == [
+        ["local", "all", "all", "peer", "map=salespider"],
+        ["local", "replication", "all", "peer", "map=salespider"],
+        ["host", "all", "all", "samenet", "scram-sha-256"],
+    ]
+    maps = [line.split() for line in files[paths.PG_IDENT_CONF].splitlines() if not line.startswith("#")]
+    assert maps == [["salespider", "postgres", '"all"']]
+    assert pgbackrest(files)["salespider"]["pg1-user"] == "all"
+
+
+@pytest.mark.parametrize("variables", [{}, POSIX])
+def test_the_manifest_vouches_for_every_other_file(read: Read, variables: dict[str, str]) -> None:
+    files = rendered(read(variables))
+    assert list(files)[-1] == paths.MANIFEST_JSON
+    manifest = json.loads(files[paths.MANIFEST_JSON])
+    assert manifest["schema_version"] == 1
+    others = {path: text for path, text in files.items() if path != paths.MANIFEST_JSON}
+    assert manifest["files"] == {path: hashlib.sha256(text.encode()).hexdigest() for path, text in others.items()}
+
+
+def test_every_file_that_can_says_who_made_it(read: Read) -> None:
+    for path, text in rendered(read(POSIX)).items():
+        if path.endswith(".conf"):
+            name = path.rpartition("/")[2]
+            assert text.startswith("# Written by SaleSpider's setup from config/"), path
+            assert f"/{name}.j2." in text.splitlines()[0], path
+
+
+def test_the_password_file_is_the_password_and_a_line_break(read: Read) -> None:
+    assert rendered(read({}))[paths.SUPERUSER_PASSWORD] == f"{PASSWORD}\n"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "pgbackrest/pgbackrest.conf.j2",
+        "pgbackrest/repo.conf.j2",
+        "postgres/postgresql.conf.j2",
+        "postgres/pg_ident.conf.j2",
+    ],
+)
+def test_a_template_may_not_use_what_there_is_not(template: str) -> None:
+    compiled = render_module._jinja.get_template(template)
+    with pytest.raises(jinja2.UndefinedError):
+        compiled.render()
+
+
+variables = st.fixed_dictionaries(
+    {},
+    optional={
+        "SETUP_BACKUP": st.sampled_from(["true", "false", ""]),
+        "PGBACKREST_REPO1_PATH": st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=20).map(
+            lambda text: "/" + text
+        ),
+        "PGBACKREST_REPO1_CIPHER_TYPE": st.sampled_from(["aes-256-cbc", "none"]),
+        "PGBACKREST_REPO1_BUNDLE": st.sampled_from(["true", "false"]),
+        "BACKUP_RETENTION_FULL": st.integers(1, 9_999_999).map(str),
+        "BACKUP_RETENTION_DIFF": st.integers(1, 9_999_999).map(str),
+        "BACKUP_SCHEDULE_DIFF": st.sampled_from(["off", "0 2 * * 1-6", "*/5 * * * *", "0 0 1 JAN *"]),
+        "PGBACKREST_PROCESS_MAX": st.integers(1, 999).map(str),
+        "PGBACKREST_COMPRESS_TYPE": st.sampled_from(["none", "bz2", "gz", "lz4", "zst"]),
+        "TZ": st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Chatham"]),
+        "POSTGRES_USER": st.from_regex(r"[A-Za-oq-z_][A-Za-z0-9_-]{0,62}", fullmatch=True),
+        "POSTGRES_DB": st.from_regex(r"[A-Za-oq-z_][A-Za-z0-9_-]{0,62}", fullmatch=True),
+        "POSTGRES_MAX_CONNECTIONS": st.integers(4, 262_000).map(str),
+        "POSTGRES_SHARED_BUFFERS": st.from_regex(r"[1-9][0-9]{0,2} ?(MB|GB)", fullmatch=True),
+    },
+)
+
+
+# No time limit for one example, the machine may be busy; no database, the checkout may be read-only.
+@run_with(deadline=None, database=None)
+@given(variables=variables, kind=st.sampled_from(["none", "posix"]))
+def test_whatever_is_accepted_renders_with_each_key_once_and_the_secret_in_its_place(
+    read: Read, variables: dict[str, str], kind: str
+) -> None:
+    # A character that does not print is refused, which is another test's business.
+    path = variables.get("PGBACKREST_REPO1_PATH", "")
+    variables |= {"PGBACKREST_REPO1_PATH": path if path.isprintable() else "/printable"}
+    if kind == "none" and variables.get("SETUP_BACKUP") == "true":
+        kind = "posix"
+    settings = read(variables | {"PGBACKREST_REPO1_TYPE": kind})
+    files = rendered(settings)
+    assert files == rendered(settings), "same input, same bytes"
+
+    sections, found = pgbackrest(files), server(files)
+    assert sections["salespider"]["pg1-user"] == settings.database.user
+    assert found["archive_mode"] == ("on" if settings.mode == "backups" else "off")
+    supervisor = SupervisorConfig.model_validate_json(files[paths.SUPERVISOR_JSON])
+    assert supervisor.mode == settings.mode
+
+    encrypted = sections["global"].get("repo1-cipher-type") == "aes-256-cbc"
+    assert {path for path, text in files.items() if PASSPHRASE in text} == ({paths.REPO_CONF} if encrypted else set())
+    assert [key for key, value in sections["global"].items() if PASSPHRASE in value] == ["repo1-cipher-pass"] * encrypted
+    assert {path for path, text in files.items() if PASSWORD in text} == {paths.SUPERUSER_PASSWORD}
