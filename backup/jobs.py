@@ -23,6 +23,8 @@ from contract.supervisor import BackupType
 Origin = Literal["schedule", "first", "manual"]
 
 GRACE_SECONDS: Final = 30.0
+PROGRESS_SECONDS: Final = 3.0
+QUIET_PROGRESS_SECONDS: Final = 60.0
 INFO_TIMEOUT_SECONDS: Final = 120.0
 LOCK_PATIENCE_SECONDS: Final = 120.0
 SHORTEST_DEADLINE_SECONDS: Final = 6 * 3600.0
@@ -122,7 +124,8 @@ def _run_backup(deployment: Deployment, request: BackupRequest) -> Outcome:
         return Outcome("failed", Exit.REPOSITORY, error.message, error.hint)
     argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind)
     limits = process.Limits(deployment.stop, deadline_seconds(deployment, request.kind), GRACE_SECONDS)
-    with logs.job_log(deployment.volumes.log, f"backup-{request.kind}.log") as write:
+    every = PROGRESS_SECONDS if request.origin == "manual" else QUIET_PROGRESS_SECONDS
+    with logs.job_log(deployment.volumes.log, f"backup-{request.kind}.log", every) as write:
         finished = run_patiently(argv, write, limits)
     outcome = _outcome(finished, f"{request.kind} backup")
     return _proven(deployment, request, before, outcome) if outcome.state == "succeeded" else outcome

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import structlog
+
+from backup.progress import Progress, shorten
 
 ROTATE_BYTES: Final = 10_000_000
 ROTATED_FILES: Final = 5
@@ -35,16 +38,23 @@ def logger() -> structlog.typing.FilteringBoundLogger:
 
 
 @contextmanager
-def job_log(directory: Path, name: str) -> Iterator[Callable[[str], None]]:
-    """Yield a function that writes a line to standard output and to the log file `name` (rotated at 10 MB)."""
+def job_log(directory: Path, name: str, progress_seconds: float) -> Iterator[Callable[[str], None]]:
+    """Yield a function that writes a line to standard output and to the log file `name` (rotated at 10 MB).
+
+    Lines about single files become a sentence on progress, at most every `progress_seconds`.
+    """
+    progress = Progress(progress_seconds, time.monotonic())
     handler = logging.handlers.RotatingFileHandler(
         directory / name, maxBytes=ROTATE_BYTES, backupCount=ROTATED_FILES, encoding="utf-8", errors="replace"
     )
     handler.setFormatter(logging.Formatter("%(message)s"))
 
     def write(line: str) -> None:
-        print(line, flush=True)  # noqa: T201 pgbackrest's own lines, as it wrote them
-        handler.emit(logging.LogRecord(name, logging.INFO, "", 0, line, (), None))
+        shown = progress.show(line, time.monotonic())
+        if shown is None:
+            return
+        print(shorten(shown), flush=True)  # noqa: T201 pgbackrest's own lines
+        handler.emit(logging.LogRecord(name, logging.INFO, "", 0, shown, (), None))
 
     try:
         yield write

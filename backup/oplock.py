@@ -38,7 +38,7 @@ def holder(path: Path) -> str:
     try:
         entry = json.loads(path.read_text("utf-8"))
         return f"{entry['what']} (since {entry['since']})"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "another operation"
 
 

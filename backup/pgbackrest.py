@@ -76,13 +76,16 @@ def meaning(exit_code: int) -> Meaning:
 # --- command lines ----------------------------------------------------------------------------------------------------
 
 
+_PROGRESS: Final = "--log-level-console=detail"  # names every file with its share; see backup.progress
+
+
 def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
 def backup(stanza: str, repo: int, kind: str) -> Argv:
     """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`."""
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}")
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", _PROGRESS)
 
 
 def stanza_create(stanza: str) -> Argv:
@@ -143,6 +146,7 @@ def restore_in_place(stanza: str, repo: int, label: str, target: RestoreTarget, 
         f"--repo={repo}",
         f"--set={label}",
         "--delta",
+        _PROGRESS,
         *target.options(),
         f"--recovery-option=restore_command={restore_command}",
     )

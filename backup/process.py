@@ -103,6 +103,8 @@ def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
         except subprocess.TimeoutExpired:
             _kill_rest(process)
             stdout, stderr = process.communicate()
+        finally:
+            _kill_rest(process)
     return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace"))
 
 

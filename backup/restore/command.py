@@ -66,7 +66,7 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
             stop=deployment.stop,
             on_wait=lambda holder: click.echo(f"waiting for the {holder} to end"),
         ),
-        logs.job_log(deployment.volumes.log, "restore.log") as write,
+        logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
         made = _planned(deployment, wanted)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
