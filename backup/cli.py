@@ -42,7 +42,7 @@ def supervise() -> None:
     try:
         sys.exit(supervisor.supervise(_deployment()))
     except BackupsOffError as error:
-        logs.logger().info(events.BACKUPS_OFF, reason=error.message, hint=error.hint)
+        logs.logger().info(events.BACKUPS_OFF, reason=error.reason, hint=error.hint)
         sys.exit(Exit.OK)
 
 

@@ -40,6 +40,7 @@ class BackupsOffError(ProductError):
 
     def __init__(self, reason: str) -> None:
         """Take the reason that setup published."""
+        self.reason = reason
         super().__init__(
             f"backups are off: {reason}",
             hint="set PGBACKREST_REPO1_TYPE=posix (and the rest of that group) in .env, then `make deploy`",

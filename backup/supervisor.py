@@ -70,6 +70,9 @@ class Supervisor:
             self._later(now, at_most=timedelta(seconds=5))
             paused = " and is paused there: `SELECT pg_wal_replay_resume()` opens it" if server.recovery_paused else ""
             return self._say(f"waiting for the database: it is in recovery{paused}")
+        if server.archive_mode == "off":
+            self._later(now, at_most=timedelta(seconds=5))
+            return self._say("waiting for the database: archiving is off until it is restarted, `make restart`")
         self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
         return self._start(
             functools.partial(jobs.create_stanza, self._deployment, functools.partial(print, flush=True)),
