@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
 
 import click
 
-from backup import checks, jobs, logs, report, status, supervisor
+from backup import checks, health, jobs, logs, report, status, supervisor
 from backup.deployment import BackupsOffError, Deployment
 from backup.jobs import BackupRequest
-from backup.restore import command as restore_command
 from backup.signals import stop_on_signals
 from contract import events
 from contract.errors import ProductError
@@ -19,14 +19,27 @@ from contract.exits import Exit
 from contract.supervisor import BackupType
 
 MANUAL_PATIENCE_SECONDS = 3600.0
+_RESTORE = "restore"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class _WithRestore(click.Group):
+    """Loads the restore verbs when they are asked for: the Docker SDK is memory that the supervisor need not carry."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted([*super().list_commands(ctx), _RESTORE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command by its name."""
+        if cmd_name != _RESTORE:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module("backup.restore.command").restore
+        return command
+
+
+@click.group(cls=_WithRestore, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """Backups of the SaleSpider database: run them, look at them, restore them."""
-
-
-main.add_command(restore_command.restore)
 
 
 def _deployment() -> Deployment:
@@ -110,11 +123,8 @@ def history(limit: int) -> None:
 
 @main.command()
 def healthcheck() -> None:
-    """Tell Docker whether the supervisor lives and backups succeed. Asks neither database nor repository."""
-    problems = status.health_problems(Deployment.open())
-    for problem in problems:
-        click.echo(problem)
-    sys.exit(Exit.UNEXPECTED if problems else Exit.OK)
+    """Tell whether the supervisor lives and backups succeed, as Docker asks it. Asks neither database nor repository."""
+    sys.exit(health.main())
 
 
 @main.command("wait-for-backup")

@@ -24,28 +24,22 @@ from contract.supervisor import Repository, SupervisorConfig
 
 
 class ConfigurationError(ProductError):
-    """The published configuration is missing or cannot be understood."""
+    """The published configuration is missing or cannot be understood; the message names the file."""
 
-    def __init__(self, message: str) -> None:
-        """Take the file and what is wrong with it."""
-        super().__init__(
-            message,
-            hint="run setup again: `docker compose up setup`; then see `docker logs salespider-setup`",
-            exit_code=Exit.CONFIGURATION,
-        )
+    hint = "run setup again: `docker compose up setup`; then see `docker logs salespider-setup`"
+    exit_code = Exit.CONFIGURATION
 
 
 class BackupsOffError(ProductError):
     """A command that needs backups was used while they are off."""
 
+    hint = "set PGBACKREST_REPO1_TYPE=posix (and the rest of that group) in .env, then `make deploy`"
+    exit_code = Exit.BACKUPS_OFF
+
     def __init__(self, reason: str) -> None:
         """Take the reason that setup published."""
         self.reason = reason
-        super().__init__(
-            f"backups are off: {reason}",
-            hint="set PGBACKREST_REPO1_TYPE=posix (and the rest of that group) in .env, then `make deploy`",
-            exit_code=Exit.BACKUPS_OFF,
-        )
+        super().__init__(f"backups are off: {reason}")
 
 
 def utc_now() -> datetime:
@@ -66,19 +60,27 @@ class Volumes:
 
 
 def load_config(directory: Path) -> tuple[SupervisorConfig, str]:
-    """Read `supervisor.json`; return it and a digest of the manifest, which changes when anything published changes.
+    """Read `supervisor.json`; return it and the digest of what is published.
 
-    Raises ConfigurationError.
+    The digest is taken first: setup writes the manifest last, so a configuration that changes in between is newer than
+    its digest, and the next look finds another one. Raises ConfigurationError.
     """
+    digest = published_digest(directory)
     file = directory / paths.SUPERVISOR_JSON
     try:
-        config = SupervisorConfig.model_validate_json(file.read_bytes())
-        manifest = (directory / paths.MANIFEST_JSON).read_bytes()
+        return SupervisorConfig.model_validate_json(file.read_bytes()), digest
     except OSError as error:
         raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
     except ValidationError as error:
         raise ConfigurationError(f"{file}: not understood ({error.error_count()} problems)") from error
-    return config, hashlib.sha256(manifest).hexdigest()
+
+
+def published_digest(directory: Path) -> str:
+    """Return a digest of the manifest, which changes when anything published changes. Raises ConfigurationError."""
+    try:
+        return hashlib.sha256((directory / paths.MANIFEST_JSON).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,9 @@ class Deployment:
 
     def reloaded(self) -> Deployment:
         """Return this deployment with the configuration that is published now, or itself when nothing changed."""
-        config, digest = load_config(self.volumes.config)
-        if digest == self.digest:
+        if published_digest(self.volumes.config) == self.digest:
             return self
+        config, digest = load_config(self.volumes.config)
         return replace(self, config=config, digest=digest, postgres=Postgres(config.database))
 
     @property

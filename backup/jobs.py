@@ -32,11 +32,9 @@ LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
 
 
 class RepositoryError(ProductError):
-    """The repository could not be asked."""
+    """The repository could not be asked; the message is what pgbackrest said."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        """Take what pgbackrest said and what to do."""
-        super().__init__(message, hint=hint, exit_code=Exit.REPOSITORY)
+    exit_code = Exit.REPOSITORY
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def read_info(deployment: Deployment) -> pgbackrest.Info:
     try:
         return pgbackrest.parse_info(raw_info(deployment, as_json=True), deployment.config.stanza)
     except pgbackrest.UnreadableAnswerError as error:
-        raise RepositoryError(str(error), "run `pgbackrest info` by hand in the backup container") from error
+        raise RepositoryError(str(error), hint="run `pgbackrest info` by hand in the backup container") from error
 
 
 def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
@@ -81,7 +79,7 @@ def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
     meaning = pgbackrest.meaning(answer.exit_code)
     said = answer.stderr.strip().splitlines() or answer.stdout.decode("utf-8", "replace").strip().splitlines()
     detail = said[0] if said else "no message"
-    raise RepositoryError(f"pgbackrest info: exit code {answer.exit_code} ({meaning.name}): {detail}", meaning.hint)
+    raise RepositoryError(f"pgbackrest info: exit code {answer.exit_code} ({meaning.name}): {detail}", hint=meaning.hint)
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:

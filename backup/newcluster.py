@@ -49,11 +49,11 @@ def examine(config: Path) -> str | None:
     """
     try:
         supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        mode, stanza = supervisor["mode"], supervisor["stanza"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
-    if supervisor["mode"] == "off":
+    if mode == "off":
         return None
-    stanza = supervisor["stanza"]
     answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         name = pgbackrest.meaning(answer.exit_code).name

@@ -24,13 +24,12 @@ POLL_SECONDS: Final = 0.5
 class BusyError(ProductError):
     """Somebody else holds the lock and the patience is over."""
 
+    hint = "wait for it to end (`make status` shows it), then try again"
+    exit_code = Exit.BUSY
+
     def __init__(self, holder: str) -> None:
         """Take the description that the holder left in the file."""
-        super().__init__(
-            f"operation lock: held by {holder}",
-            hint="wait for it to end (`make status` shows it), then try again",
-            exit_code=Exit.BUSY,
-        )
+        super().__init__(f"operation lock: held by {holder}")
 
 
 def holder(path: Path) -> str:

@@ -23,15 +23,10 @@ STATEMENT_TIMEOUT = "60s"
 
 
 class DatabaseError(ProductError):
-    """The database cannot be reached, or refused a statement."""
+    """The database cannot be reached, or refused a statement; the message is what driver or server said, one line."""
 
-    def __init__(self, message: str) -> None:
-        """Take what the driver or the server said, one line."""
-        super().__init__(
-            message,
-            hint="see whether it runs and what it says: `make status`, `docker logs salespider-postgres`",
-            exit_code=Exit.DATABASE,
-        )
+    hint = "see whether it runs and what it says: `make status`, `docker logs salespider-postgres`"
+    exit_code = Exit.DATABASE
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from backup.checks import Finding
@@ -51,6 +52,11 @@ def local(moment: datetime | None, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" if moment else "never"
 
 
+def _foreign(text: str) -> str:
+    """Return what another program said, with nothing in it that rich takes for a style or a terminal obeys."""
+    return escape("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
+
+
 def backups_table(info: Info, config: SupervisorConfig, zone: ZoneInfo) -> Table:
     """Return the list of backups, oldest first."""
     table = Table(title=f"Backups of {info.stanza}", title_justify="left", header_style="bold")
@@ -91,7 +97,7 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
     for archive in info.archive:
         out.print(f"WAL archive in repository {archive.repo}: {archive.first} … {archive.last}")
     for repository in info.repositories:
-        state = "good" if repository.code == 0 else repository.message
+        state = "good" if repository.code == 0 else _foreign(repository.message)
         out.print(f"Repository {repository.key}: {state}; cipher {repository.cipher}")
     if info.bytes_total:
         done = info.bytes_done or 0
@@ -101,15 +107,15 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
 def print_finding(out: Console, finding: Finding) -> None:
     """Print one finding, a hint below it when it is bad."""
     mark = "[green]  ok  [/green]" if finding.good else "[red] FAIL [/red]"
-    out.print(f"{mark} {finding.name:<14} {finding.seen}")
+    out.print(f"{mark} {finding.name:<14} {_foreign(finding.seen)}")
     if not finding.good:
-        out.print(f"       HINT: {finding.hint}")
+        out.print(f"       HINT: {_foreign(finding.hint)}")
 
 
 def print_status(out: Console, status: Status, config: SupervisorConfig) -> None:
     """Print the one screen that says how things are."""
     zone = ZoneInfo(config.time_zone)
-    rows: list[tuple[str, str]] = [("supervisor", status.doing)]
+    rows: list[tuple[str, str]] = [("supervisor", _foreign(status.doing))]
     rows += _database_rows(status)
     for repository in config.repositories:
         cipher = "encrypted" if repository.encrypted else "NOT encrypted"
@@ -126,7 +132,7 @@ def print_status(out: Console, status: Status, config: SupervisorConfig) -> None
     for name, text in rows:
         out.print(f"{name:<14} {text}")
     for problem in status.problems:
-        out.print(f"[red]PROBLEM[/red]        {problem}")
+        out.print(f"[red]PROBLEM[/red]        {_foreign(problem)}")
     if not status.problems:
         out.print("[green]All is as promised.[/green]")
 
@@ -154,5 +160,5 @@ def runs_table(runs: tuple[Run, ...], zone: ZoneInfo) -> Table:
     for run in runs:
         took = human_duration(run.finished - run.started) if run.finished else ""
         result = f"{run.state}: {run.message}" if run.message else run.state
-        table.add_row(local(run.started, zone), f"{run.what} {run.kind}", run.reason, took, result)
+        table.add_row(local(run.started, zone), f"{run.what} {run.kind}", run.reason, took, _foreign(result))
     return table

@@ -1,19 +1,16 @@
-"""What is known now, gathered once for `status`, for the health check and for whoever waits for the first backup."""
+"""What is known now, gathered once for `status`: the database, the archiver, the repository, the record of runs."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import datetime
+from typing import Any
 
-from backup import jobs, policy
+from backup import health, jobs, policy
 from backup.deployment import Deployment
 from backup.history import Run
 from backup.postgres import Archiver, DatabaseError, Server
 from contract.errors import ProductError
-
-SIGN_OF_LIFE: Final = timedelta(seconds=60)
-"""The supervisor leaves one every second; a minute without is a supervisor that hangs or is gone."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def gather(deployment: Deployment) -> Status:
     except ProductError as error:
         problems.append(f"{error.message}; {error.hint}")
     last_run = deployment.history.last("backup")
-    problems += run_problems(last_run) + supervisor_problems(deployment, now)
+    problems += health.run_problems(last_run) + health.supervisor_problems(deployment.history, now)
     heartbeat = deployment.history.heartbeat()
     doing = heartbeat.phase if heartbeat else "has not started yet"
     return Status(now, doing, server, archiver, waiting, window, freshness, last_run, tuple(problems))
@@ -79,31 +76,3 @@ def _archiver_problems(archiver: Archiver) -> list[str]:
     if not archiver.is_failing:
         return []
     return [f"archiving fails at {archiver.last_failed_wal}; see `docker logs salespider-postgres`"]
-
-
-def run_problems(last_run: Run | None) -> list[str]:
-    """Return what is wrong with the last backup run."""
-    if last_run is None or last_run.state != "failed":
-        return []
-    return [f"the last backup run failed: {last_run.message}"]
-
-
-def supervisor_problems(deployment: Deployment, now: datetime) -> list[str]:
-    """Return what is wrong with the supervisor itself, by its sign of life."""
-    heartbeat = deployment.history.heartbeat()
-    if heartbeat is None or now - heartbeat.at > SIGN_OF_LIFE:
-        return ["the supervisor gives no sign of life; see `docker logs salespider-backup`"]
-    return []
-
-
-def health_problems(deployment: Deployment) -> list[str]:
-    """Return what makes the container unhealthy, from local state alone: asks neither database nor repository.
-
-    A health check runs every half minute; asked of an object store, that would be a bill.
-    """
-    now = deployment.now()
-    problems = supervisor_problems(deployment, now) + run_problems(deployment.history.last("backup"))
-    if deployment.history.last("backup", state="succeeded") is None:
-        heartbeat = deployment.history.heartbeat()
-        problems.append(f"no backup yet ({heartbeat.phase if heartbeat else 'starting'})")
-    return problems

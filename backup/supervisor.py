@@ -23,6 +23,7 @@ from contract.exits import Exit
 TICK_SECONDS: Final = 1.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
+BEAT_EVERY: Final = timedelta(seconds=5)
 _ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -41,10 +42,18 @@ class Supervisor:
         self._not_before = _ANY_TIME
         self._after_job: Callable[[Outcome], None] = lambda _outcome: None
         self._doing = ""
+        self._beat = ("", _ANY_TIME)
 
     def tick(self) -> str:
-        """Decide and start what is next; return what is going on."""
+        """Decide and start what is next; return what is going on, and leave it as a sign of life."""
         now = self._deployment.now()
+        doing = self._decide(now)
+        if doing != self._beat[0] or now - self._beat[1] >= BEAT_EVERY:
+            self._deployment.history.beat(doing, now)
+            self._beat = (doing, now)
+        return doing
+
+    def _decide(self, now: datetime) -> str:
         if (outcome := self._runner.collect()) is not None:
             self._after_job(outcome)
         if self._runner.is_busy:
@@ -201,18 +210,17 @@ def supervise(deployment: Deployment) -> Exit:
     while not deployment.stop.wait(TICK_SECONDS):
         if not runner.is_alive():
             return Exit.UNEXPECTED
-        said = _tick(supervisor, deployment, said)
+        said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
     runner.finish(jobs.GRACE_SECONDS + 10)
     deployment.history.close()
     return Exit.TERMINATED
 
 
-def _tick(supervisor: Supervisor, deployment: Deployment, said: str) -> str:
+def _tick(supervisor: Supervisor, said: str) -> str:
     log = logs.logger()
     try:
         now_doing = supervisor.tick()
-        deployment.history.beat(now_doing, deployment.now())
     except (BackupsOffError, ConfigurationError):
         raise
     except Exception:

@@ -25,14 +25,22 @@ class Problem:
 
 
 class ProductError(Exception):
-    """An error that ends a command with a message for the operator and the exit code `exit_code`."""
+    """An error that ends a command with a message for the operator, a hint, and a code of the table in `contract.exits`.
 
-    def __init__(self, message: str, *, hint: str, exit_code: Exit) -> None:
-        """Take the message (what, where), the next step and the code of the table in `contract.exits`."""
+    A subclass may say once, as class attributes, what hint and code all its errors have.
+    """
+
+    hint: str
+    exit_code: Exit
+
+    def __init__(self, message: str, *, hint: str | None = None, exit_code: Exit | None = None) -> None:
+        """Take the message (what, where), and the next step and the code where the class does not name them."""
         super().__init__(message)
         self.message = message
-        self.hint = hint
-        self.exit_code = exit_code
+        if hint is not None:
+            self.hint = hint
+        if exit_code is not None:
+            self.exit_code = exit_code
 
     def __str__(self) -> str:
         """Return two lines, the second one the hint."""

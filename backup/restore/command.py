@@ -103,7 +103,7 @@ def _ask_repository(argv: pgbackrest.Argv) -> bytes:
     answer = process.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         meaning = pgbackrest.meaning(answer.exit_code)
-        raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", meaning.hint)
+        raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", hint=meaning.hint)
     return answer.stdout
 
 

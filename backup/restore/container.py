@@ -16,15 +16,10 @@ STOP_TIMEOUT_SECONDS = 120
 
 
 class ContainerError(ProductError):
-    """Docker cannot be reached, or the container is not there."""
+    """Docker cannot be reached, or the container is not there; the message is what Docker said."""
 
-    def __init__(self, message: str) -> None:
-        """Take what Docker said."""
-        super().__init__(
-            message,
-            hint="use the make targets (`make restore-latest`), which give the restore container what it needs",
-            exit_code=Exit.RESTORE_REFUSED,
-        )
+    hint = "use the make targets (`make restore-latest`), which give the restore container what it needs"
+    exit_code = Exit.RESTORE_REFUSED
 
 
 @dataclass(frozen=True)

@@ -32,21 +32,21 @@ RESTORE_DEADLINE_SECONDS = 7 * 24 * 3600.0
 class UndoneError(ProductError):
     """It failed early enough: the old database runs again, untouched."""
 
+    exit_code = Exit.RESTORE_UNDONE
+
     def __init__(self, message: str, hint: str) -> None:
         """Take what failed."""
-        super().__init__(
-            f"{message}; nothing was overwritten and the old database runs again",
-            hint=hint,
-            exit_code=Exit.RESTORE_UNDONE,
-        )
+        super().__init__(f"{message}; nothing was overwritten and the old database runs again", hint=hint)
 
 
 class IncompleteError(ProductError):
     """It failed with files overwritten: the database is down until a restore succeeds."""
 
+    exit_code = Exit.RESTORE_INCOMPLETE
+
     def __init__(self, message: str, hint: str) -> None:
         """Take what failed and the command that goes on."""
-        super().__init__(f"{message}; THE DATABASE IS DOWN", hint=hint, exit_code=Exit.RESTORE_INCOMPLETE)
+        super().__init__(f"{message}; THE DATABASE IS DOWN", hint=hint)
 
 
 @dataclass(frozen=True)

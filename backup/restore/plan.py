@@ -22,9 +22,11 @@ Verb = Literal["latest", "backup", "pitr"]
 class RefusedError(ProductError):
     """The restore cannot work as asked; nothing was touched."""
 
+    exit_code = Exit.RESTORE_REFUSED
+
     def __init__(self, message: str, hint: str) -> None:
         """Take the reason and the nearest thing that is possible."""
-        super().__init__(f"restore refused: {message}", hint=hint, exit_code=Exit.RESTORE_REFUSED)
+        super().__init__(f"restore refused: {message}", hint=hint)
 
 
 @dataclass(frozen=True)
