@@ -115,7 +115,10 @@ def print_finding(out: Console, finding: Finding) -> None:
 def print_status(out: Console, status: Status, config: SupervisorConfig) -> None:
     """Print the one screen that says how things are."""
     zone = ZoneInfo(config.time_zone)
-    rows: list[tuple[str, str]] = [("supervisor", _foreign(status.doing))]
+    rows: list[tuple[str, str]] = [
+        ("mode", f"backups are on: {config.reason}"),
+        ("supervisor", _foreign(status.doing)),
+    ]
     rows += _database_rows(status)
     for repository in config.repositories:
         cipher = "encrypted" if repository.encrypted else "NOT encrypted"
