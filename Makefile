@@ -7,7 +7,9 @@ PROJECT ?= salespider
 # The deployment reads .env, any other stack config/<its name>.env.
 ENV_FILE ?= $(if $(filter salespider,$(PROJECT)),.env,config/$(PROJECT).env)
 CONFIG_VOLUME ?= $(if $(filter salespider,$(PROJECT)),pgbackrest-config,$(PROJECT)-pgbackrest-config)
-export PROJECT CONFIG_VOLUME
+# Compose writes the project's name into an image, so another stack must not build under the deployment's tag.
+IMAGE_TAG ?= $(if $(filter salespider,$(PROJECT)),latest,$(PROJECT))
+export PROJECT CONFIG_VOLUME IMAGE_TAG
 export ENV_FILE := $(abspath $(ENV_FILE))
 export COMPOSE_PROJECT_NAME := $(PROJECT)
 export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))

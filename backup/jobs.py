@@ -105,7 +105,8 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
         stop=deployment.stop,
         on_wait=lambda holder: log.info(events.LOCK_WAITING, holder=holder),
     ):
-        deployment.history.mark_interrupted("backup", deployment.now())
+        if killed := deployment.history.mark_interrupted("backup", deployment.now()):
+            log.warning(events.RUNS_INTERRUPTED, count=killed)
         beginning = Beginning("backup", request.kind, request.repo, request.origin, request.reason)
         run = deployment.history.begin(beginning, deployment.now())
         log.info(events.BACKUP_STARTED, type=request.kind, repo=request.repo, reason=request.reason)

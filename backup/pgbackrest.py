@@ -50,7 +50,10 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
     55: Meaning("file-missing", hint="the stanza is missing in the repository, or the repository was emptied"),
     56: Meaning("db-connect", retry=True, hint="check that the database is running: `docker logs salespider-postgres`"),
     57: Meaning("db-query", hint="read the database's log: `docker logs salespider-postgres`"),
-    58: Meaning("db-mismatch", hint="the database's data directory or identity is not the configured one"),
+    58: Meaning(
+        "db-mismatch",
+        hint="the database is not the configured one; at a restore: the backup may lie on an abandoned timeline",
+    ),
     62: Meaning("stop", hint="somebody ran `pgbackrest stop`: run `pgbackrest start` to allow work again"),
     63: Meaning("term", hint="it was stopped by a signal"),
     64: Meaning("file-write", retry=True, hint="check the free space of the repository"),
