@@ -118,9 +118,15 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
 
 def _run_backup(deployment: Deployment, request: BackupRequest) -> Outcome:
     try:
-        before = read_info(deployment).labels(request.repo)
+        info = read_info(deployment)
     except RepositoryError as error:
         return Outcome("failed", Exit.REPOSITORY, error.message, error.hint)
+    unreadable = next((r for r in info.repositories if r.key == request.repo and not r.is_usable), None)
+    if unreadable is not None:  # without a list from before, any backup would look like the new one
+        return Outcome(
+            "failed", Exit.REPOSITORY, f"repository {request.repo}: {unreadable.message}", "run `make backup-check`"
+        )
+    before = info.labels(request.repo)
     argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind)
     limits = process.Limits(deployment.stop, deadline_seconds(deployment, request.kind), GRACE_SECONDS)
     every = PROGRESS_SECONDS if request.origin == "manual" else QUIET_PROGRESS_SECONDS
