@@ -105,11 +105,10 @@ def test_it_waits_for_the_database_and_asks_again_within_seconds(scene: Scene) -
     scene.world.postgres.down = "connection refused"
     waiting = "waiting for the database (database: connection refused)"
     assert scene.tick() == waiting
-    assert scene.tick(seconds=1) == f"{waiting}; next attempt at 2026-03-04 12:00:02 UTC"
     for _ in range(50):
-        assert scene.tick(seconds=5) == waiting
+        assert scene.tick(seconds=1) == waiting
     scene.world.postgres.down = ""
-    assert scene.tick(seconds=5) == "creating the stanza"
+    assert scene.tick(seconds=1) == "creating the stanza"
 
 
 @pytest.mark.parametrize(
