@@ -144,8 +144,10 @@ class Stack:
         return [f"{name}={value}" for name, value in {**stack, **variables}.items()]
 
     @contextmanager
-    def in_background(self, *argv: str, stdin: IO[str] | None = None, stdout: IO[str] | None = None) -> Iterator[None]:
-        """Keep a command running for the length of a `with` block, and wait for its end after it."""
+    def in_background(
+        self, *argv: str, stdin: IO[str] | None = None, stdout: IO[str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Keep a command running for the length of a `with` block (it is yielded), and wait for its end after it."""
         quiet = subprocess.DEVNULL
         with subprocess.Popen(
             argv,
@@ -156,7 +158,7 @@ class Stack:
             stderr=quiet,
         ) as process:
             try:
-                yield
+                yield process
             except BaseException:
                 process.kill()
                 raise
