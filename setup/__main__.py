@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from pathlib import Path
 
 from contract.errors import ProductError
 from contract.exits import Exit
-from setup import host_directory, passphrase, repositories
+from contract.protection import unprotected
+from setup import host_directory, passphrase, protection, repositories
+from setup.defect import told
+from setup.needs import passphrase_needs
 from setup.places import Places
 from setup.publish import publish
 from setup.render import render
@@ -32,15 +33,15 @@ def configure(settings: Settings, places: Places) -> str:
         if isinstance(repository, repositories.Posix)
         and host_directory.check(places.repository, repository.location, places.database)
     ]
-    secrets = passphrase.load(
-        places.secrets,
-        encrypted=any(map(repositories.is_encrypted, settings.repositories)),
-        superuser_password=settings.superuser_password,
-    )
+    needs = passphrase_needs(settings, places.repository)
+    secrets = passphrase.load(places.secrets, needs, settings.superuser_password, protection.read_used(places.state))
     files = render(settings, secrets)
     for repository in new_directories:
         host_directory.adopt(places.repository, repository.location, places.database)
-    return report(settings, publish(files, places.configuration, places.publisher))
+    publication = publish(files, places.configuration, places.publisher)
+    protection.publish_kit(places)
+    present = {repository.key: secrets.fingerprint(repository.key) for repository in needs}
+    return report(settings, publication, unprotected(present, protection.read_kit(places.secrets)))
 
 
 def main(places: Places) -> int:
@@ -51,9 +52,7 @@ def main(places: Places) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        print(f"unexpected {type(error).__name__} at {place}: a defect, please report this line", file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
     return Exit.OK
 

@@ -21,10 +21,14 @@ class Owner:
 
 @dataclass(frozen=True)
 class Places:
-    """The three directories that setup works on, with the owners of the published files and of the repository."""
+    """The directories that setup works on, with the owners of the published files and of the repository.
+
+    `state` is the backup service's, read only.
+    """
 
     configuration: Path = paths.CONFIG_IN_SETUP
     secrets: Path = paths.SECRETS
     repository: Path = paths.REPOSITORY
+    state: Path = paths.STATE
     publisher: Owner = Owner(0, paths.GID)
     database: Owner = Owner(paths.UID, paths.GID)

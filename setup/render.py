@@ -47,24 +47,30 @@ def render(settings: Settings, secrets: Secrets) -> dict[str, str]:
     options = _repository_options(settings, secrets)
     if options:
         files[paths.REPO_CONF] = _jinja.get_template(_REPOSITORY_TEMPLATE).render(
-            options=options, encrypted=secrets.passphrase is not None
+            options=options, encrypted=bool(secrets.passphrases)
         )
     files[paths.SUPERUSER_PASSWORD] = secrets.superuser_password.get_secret_value() + "\n"
-    files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings).model_dump(mode="json"))
+    files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings, secrets).model_dump(mode="json"))
     files[paths.MANIFEST_JSON] = _manifest(files)
     return files
 
 
 def _repository_options(settings: Settings, secrets: Secrets) -> tuple[repositories.Option, ...]:
-    passphrase = secrets.passphrase.get_secret_value() if secrets.passphrase else None
     return tuple(
         option
         for repository in settings.repositories
-        for option in repositories.options(repository, passphrase if repositories.is_encrypted(repository) else None)
+        for option in repositories.options(repository, _passphrase(repository, secrets))
     )
 
 
-def _supervisor(settings: Settings) -> SupervisorConfig:
+def _passphrase(repository: repositories.Repository, secrets: Secrets) -> str | None:
+    if not repositories.is_encrypted(repository):
+        return None
+    passphrase = secrets.passphrases.get(repositories.key(repository))
+    return passphrase.get_secret_value() if passphrase else None
+
+
+def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
     entries = (repositories.entry(repository) for repository in settings.repositories)
     return SupervisorConfig(
         mode=settings.mode,
@@ -73,7 +79,11 @@ def _supervisor(settings: Settings) -> SupervisorConfig:
         time_zone=settings.time_zone,
         database=settings.database,
         schedule=settings.schedule,
-        repositories=tuple(entry for entry in entries if entry is not None),
+        repositories=tuple(
+            entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(entry.key)})
+            for entry in entries
+            if entry is not None
+        ),
     )
 
 

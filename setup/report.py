@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from contract import protection
 from setup import repositories
 from setup.publish import Publication
 from setup.settings import Settings
 
 
-def report(settings: Settings, publication: Publication) -> str:
-    """Return the lines to print."""
-    return "\n".join([*_configuration(settings), *_warnings(settings), *_changes(publication)])
+def report(settings: Settings, publication: Publication, unprotected: str | None = None) -> str:
+    """Return the lines to print; `unprotected` says why the loss of this host would be one of the backups."""
+    lines = [*_configuration(settings), *_warnings(settings)]
+    if unprotected:
+        lines += [f"warning: {unprotected}", f"HINT: {protection.HINT}"]
+    return "\n".join([*lines, *_changes(publication)])
 
 
 def _configuration(settings: Settings) -> Iterator[str]:

@@ -93,6 +93,11 @@ def entry(repository: Repository) -> supervisor.Repository | None:
             assert_never(repository)
 
 
+def key(repository: Repository) -> int:
+    """Return pgBackRest's number of the repository; 0 for a disabled one, which has none."""
+    return 0 if isinstance(repository, Disabled) else repository.key
+
+
 def is_encrypted(repository: Repository) -> bool:
     """Tell whether the repository needs a passphrase."""
     return not isinstance(repository, Disabled) and repository.policy.encrypted

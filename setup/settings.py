@@ -7,6 +7,7 @@ with the value in it; except where docker-compose.yml reads the variable too, be
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -78,6 +79,8 @@ class Settings:
     time_zone: str
     database: Database
     superuser_password: SecretStr | None
+    passphrases: Mapping[int, SecretStr]
+    """Those that the operator has given, by the number of the repository."""
     process_max: int
     compression: Compression
     server: Server
@@ -142,6 +145,7 @@ class Variables(BaseSettings):
     pgbackrest_repo1_type: str = Field(default="none", validate_default=True)
     pgbackrest_repo1_path: Annotated[str | None, BeforeValidator(values.host_path)] = None
     pgbackrest_repo1_cipher_type: Annotated[str, BeforeValidator(values.one_of("aes-256-cbc", "none"))] = "aes-256-cbc"
+    pgbackrest_repo1_cipher_pass: Annotated[SecretStr | None, BeforeValidator(values.secret)] = None
     pgbackrest_repo1_bundle: _Truth = True
     pgbackrest_repo1_block: _Truth | None = None
     """Unset, it follows `pgbackrest_repo1_bundle`, without which it cannot be."""
@@ -238,6 +242,21 @@ def read_settings(cpu_count: int) -> Settings:
     return _settings(variables, cpu_count)
 
 
+def effective_environment() -> dict[str, str]:
+    """Return every variable of ours that is set, by name; one given as NAME_FILE by its value.
+
+    Call it only after `read_settings` has found nothing wrong. Raises Rejected when a file cannot be read all the same.
+    """
+    given = _environment()
+    found = {}
+    for name in known_variables():
+        if name in given:
+            found[name] = given[name]
+        elif f"{name}_FILE" in given:
+            found[name] = _content(name, given[f"{name}_FILE"])
+    return found
+
+
 def _settings(variables: Variables, cpu_count: int) -> Settings:
     kind, level = variables.pgbackrest_compress_type, variables.pgbackrest_compress_level
     repository = _repository(variables)
@@ -251,6 +270,7 @@ def _settings(variables: Variables, cpu_count: int) -> Settings:
         time_zone=variables.tz,
         database=Database(user=variables.postgres_user, name=variables.postgres_db),
         superuser_password=variables.postgres_password,
+        passphrases={1: variables.pgbackrest_repo1_cipher_pass} if variables.pgbackrest_repo1_cipher_pass else {},
         process_max=variables.pgbackrest_process_max or min(_DEFAULT_PROCESS_MAX, cpu_count),
         compression=Compression(kind, _DEFAULT_LEVELS[kind] if level is None else level),
         server=Server(

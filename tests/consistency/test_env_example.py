@@ -23,6 +23,7 @@ NOT_THE_DEFAULT = {
     "PGBACKREST_REPO1_PATH",
     "BACKUP_RETENTION_DIFF",
     "POSTGRES_PASSWORD",
+    "PGBACKREST_REPO1_CIPHER_PASS",
 }
 DEPENDS = {"PGBACKREST_PROCESS_MAX": "4", "PGBACKREST_COMPRESS_LEVEL": "1", "PGBACKREST_REPO1_BLOCK": "true"}
 """Unset in `Variables`, because the default depends on something else."""

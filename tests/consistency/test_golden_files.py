@@ -34,7 +34,7 @@ PASSWORD = SecretStr("obviously-fake-password-of-the-golden-files")
 def rendered(case: str) -> dict[str, str]:
     with patch.dict(os.environ, CASES[case], clear=True):
         settings = read_settings(cpu_count=4)
-    return render(settings, Secrets(PASSPHRASE if case != "none" else None, PASSWORD))
+    return render(settings, Secrets({1: PASSPHRASE} if case != "none" else {}, PASSWORD))
 
 
 def golden(case: str) -> dict[str, str]:

@@ -34,8 +34,10 @@ def me() -> Owner:
 
 @pytest.fixture
 def places(tmp_path: Path, me: Owner) -> Places:
-    """Return three empty directories."""
-    configuration, secrets, repository = (tmp_path / name for name in ("configuration", "secrets", "repository"))
-    for folder in (configuration, secrets, repository):
+    """Return empty directories."""
+    configuration, secrets, repository, state = (
+        tmp_path / name for name in ("configuration", "secrets", "repository", "state")
+    )
+    for folder in (configuration, secrets, repository, state):
         folder.mkdir()
-    return Places(configuration, secrets, repository, publisher=me, database=me)
+    return Places(configuration, secrets, repository, state, publisher=me, database=me)

@@ -14,6 +14,7 @@ from setup.__main__ import main
 from setup.places import Places
 
 POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backups", "TZ": "Europe/Berlin"}
+HINT = "run `make recovery-kit`, keep the file away from this host, then prove it: `make recovery-kit-verify FILE=…`"
 WRITTEN = "manifest.json, pgbackrest.conf, postgresql/pg_hba.conf, postgresql/pg_ident.conf, postgresql/postgresql.conf"
 
 
@@ -42,6 +43,8 @@ def test_backups_on(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
         "repository 1: posix, /srv/backups, encrypted\n"
         "retention: 7 full and 4 differential backups\n"
         "schedule: full 0 2 * * 0, differential 0 2 * * 1-6, incremental off (time zone Europe/Berlin)\n"
+        "warning: not protected against loss of this host: no recovery kit has been made and verified\n"
+        f"HINT: {HINT}\n"
         f"written: conf.d/repo.conf, {WRITTEN}, postgresql/superuser-password, supervisor.json\n"
     )
 
@@ -108,7 +111,7 @@ def test_a_foreign_directory_stops_everything(places: Places, capsys: pytest.Cap
 
 
 def test_a_damaged_passphrase_stops_everything(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    (places.secrets / "repo1-cipher-pass").write_text("hunter2\n")
+    (places.secrets / "repo1-cipher-pass").write_text("hunter2\nhunter3\n")
     before, mode = everything(places), places.repository.stat().st_mode
     assert run(places, POSIX) == 10
     assert "hunter2" not in capsys.readouterr().err

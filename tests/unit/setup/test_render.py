@@ -31,7 +31,7 @@ POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backup
 
 def rendered(settings: Settings) -> dict[str, str]:
     encrypted = any(map(is_encrypted, settings.repositories))
-    return render(settings, Secrets(SecretStr(PASSPHRASE) if encrypted else None, SecretStr(PASSWORD)))
+    return render(settings, Secrets({1: SecretStr(PASSPHRASE)} if encrypted else {}, SecretStr(PASSWORD)))
 
 
 def ini(*texts: str) -> dict[str, dict[str, str]]:
