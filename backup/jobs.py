@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import tenacity
 
-from backup import logs, oplock, pgbackrest, process, schedule
+from backup import logs, oplock, pgbackrest, process, protection, repository_key, schedule
 from backup.deployment import Deployment
 from backup.history import Beginning, Ending, State
 from contract import events
@@ -83,13 +83,29 @@ def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
-    """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one."""
+    """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
+
+    Writes nothing unless the configured passphrase opens each repository, and afterwards remembers the passphrases as used.
+    """
+    if troubles := repository_key.trouble(deployment):
+        message = "; ".join(each.message for each in troubles)
+        return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
     finished = run_patiently(
         pgbackrest.stanza_create(deployment.config.stanza),
         on_line,
         process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS),
     )
-    return _outcome(finished, "stanza-create")
+    outcome = _outcome(finished, "stanza-create")
+    return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
+    try:
+        protection.remember(deployment)
+    except OSError as error:
+        message = f"the passphrases in use cannot be written down: {error.filename}: {error.strerror}"
+        return Outcome("failed", Exit.REPOSITORY, message, "check the free space of the volume backup-state")
+    return outcome
 
 
 def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds: float) -> Outcome:

@@ -119,6 +119,14 @@ def read_history_file(stanza: str, repo: int, archive_id: str, name: str) -> Arg
     return (*_command(stanza, "repo-get", *options), f"archive/{stanza}/{archive_id}/{name}")
 
 
+def read_info_file(stanza: str, repo: int, path: str) -> Argv:
+    """Return the command that prints one of pgBackRest's own info files, decrypted; needs neither database nor stanza.
+
+    The timeout is short because pgbackrest retries within it: an unreachable repository takes nine times as long.
+    """
+    return (*_command(stanza, "repo-get", f"--repo={repo}", "--log-level-console=off", "--io-timeout=5"), path)
+
+
 def version() -> Argv:
     """Return the command that prints the version, one line."""
     return ("pgbackrest", "version")

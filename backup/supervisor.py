@@ -97,7 +97,10 @@ class Supervisor:
             self._succeeded()
             self._log.info(events.STANZA_READY, stanza=self._deployment.config.stanza)
         elif outcome.state == "failed":
-            self._log.error(events.STANZA_FAILED, message=outcome.message, hint=outcome.hint)
+            event = events.REPOSITORY_REFUSED if outcome.exit_code == Exit.REPOSITORY else events.STANZA_FAILED
+            self._log.error(event, message=outcome.message, hint=outcome.hint)
+            if outcome.exit_code == Exit.REPOSITORY:
+                self._say(f"waiting for the repository ({outcome.message})")
             self._later(self._deployment.now())
 
     def _first_backup(self, now: datetime) -> str:
