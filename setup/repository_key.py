@@ -94,7 +94,7 @@ def _plain(need: Need, kinds: frozenset[Kind]) -> Action | Problem:
         return Problem(need.variable("CIPHER_TYPE"), what, hint)
     if need.supplied:
         what = f"is set, but {need.variable('CIPHER_TYPE')} is none: nothing would be encrypted"
-        return Problem(need.variable("CIPHER_PASS"), what, f"remove one of the two ({need.variable('CIPHER_TYPE')})")
+        return Problem(need.variable("CIPHER_PASS"), what, "remove one of the two")
     return Action.NONE
 
 
