@@ -24,6 +24,7 @@ _FILE_MISSING: Final = 55
 _CRYPTO: Final = 95
 _FORMAT: Final = 29
 _NO_CIPHER_HEADER: Final = "cipher header invalid"
+_CERTIFICATE: Final = "certificate"  # one that cannot be verified has the code of a wrong passphrase
 
 
 class Verdict(Enum):
@@ -55,7 +56,7 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
         return Verdict.WRONG if encrypted else Verdict.UNKNOWN
     if answer.exit_code == _FILE_MISSING:
         return Verdict.NEW
-    if encrypted and answer.exit_code in (_CRYPTO, _FORMAT):
+    if encrypted and answer.exit_code in (_CRYPTO, _FORMAT) and _CERTIFICATE not in answer.stderr:
         return Verdict.PLAIN if _NO_CIPHER_HEADER in answer.stderr else Verdict.WRONG
     return Verdict.UNKNOWN
 

@@ -321,6 +321,10 @@ class Reply:
     does: Callable[[], None] = lambda: None
 
 
+OPENS = process.Captured(0, b"[backrest]\nbackrest-format=5\n", "")
+"""The answer for an info file that the configured passphrase opens."""
+
+
 @dataclass
 class FakePgbackrest:
     """A repository behind the two functions of `process`: `run` follows the script, `capture` answers for it."""
@@ -329,6 +333,7 @@ class FakePgbackrest:
     info_answer: process.Captured | None = None
     stopped_cleanly: bool = False
     replies: Iterator[Reply] = field(default_factory=lambda: iter(()))
+    info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
@@ -354,6 +359,8 @@ class FakePgbackrest:
         return process.Finished(reply.exit_code, reply.lines[-25:], reply.seconds, reply.stopped_by)
 
     def capture(self, argv: tuple[str, ...], timeout_seconds: float) -> process.Captured:
+        if argv[-1].endswith(".info"):  # the look at a repository before anything is written into it
+            return next((answer for name, answer in self.info_files.items() if name in argv), OPENS)
         self.ran.append(argv)
         for word, answer in self.captured.items():
             if word in argv:

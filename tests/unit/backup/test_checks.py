@@ -41,6 +41,7 @@ def test_a_sound_deployment_is_proven_with_evidence(sound: World) -> None:
         ("archiving", "WAL segment 000000010000000000000007 was ended, pushed, and seen in the archive"),
         ("last full", "20260301-020500F, ended 2026-03-01 02:05:00 UTC"),
         ("last diff", "20260301-020500F_20260304-020100D, ended 2026-03-04 02:01:00 UTC"),
+        ("recovery kit", "not protected against loss of this host: no recovery kit has been made and verified"),
     ]
     assert all(finding.good for finding in found)
     assert list(paths.REPOSITORY.iterdir()) == []
