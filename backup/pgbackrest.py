@@ -124,7 +124,8 @@ def read_info_file(stanza: str, repo: int, path: str) -> Argv:
 
     The timeout is short because pgbackrest retries within it: an unreachable repository takes nine times as long.
     """
-    return (*_command(stanza, "repo-get", f"--repo={repo}", "--log-level-console=off", "--io-timeout=5"), path)
+    options = (f"--repo={repo}", "--log-level-console=off", "--log-level-stderr=warn", "--io-timeout=5")
+    return (*_command(stanza, "repo-get", *options), path)
 
 
 def version() -> Argv:

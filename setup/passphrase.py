@@ -27,6 +27,9 @@ from setup.repository_key import Action, Known, Need, decide
 
 SUPERUSER_PASSWORD = "superuser-password"  # noqa: S105 - the name of a file
 
+NOT_YET = SecretStr("(created at the first deploy)")
+"""Stands for a secret that there is not yet, where nothing may be created."""
+
 _PASSPHRASE_BYTES = 32
 _PASSWORD_BYTES = 24
 _PASSPHRASE_HINT = "put the passphrase back from the recovery kit or from your copy of it; if there is no backup yet, delete the file and start again"  # noqa: E501, S105
@@ -52,17 +55,26 @@ def file_name(key: int) -> str:
 
 
 def load(
-    directory: Path, needs: Sequence[Need], superuser_password: SecretStr | None, used: UsedPassphrases | None
+    directory: Path,
+    needs: Sequence[Need],
+    superuser_password: SecretStr | None,
+    used: UsedPassphrases | None,
+    *,
+    may_create: bool = True,
 ) -> Secrets:
     """Return the secrets; create, adopt or replace in `directory` what has to be.
 
     `used` is the backup service's record, None if it cannot be understood. Everything is decided before anything is
-    written. Raises InvalidConfigurationError with every passphrase that is refused, and ProductError when a stored
-    secret is damaged or the directory cannot be read or written.
+    written; with `may_create` off nothing is, and what would be created is `NOT_YET`. Raises InvalidConfigurationError with
+    every passphrase that is refused, and ProductError when a stored secret is damaged or the directory cannot be read or
+    written.
     """
     with _opened(directory):
         actions = _decide(directory, needs, used)
         password = superuser_password or stored(directory, SUPERUSER_PASSWORD)
+        if not may_create:
+            foreseen = {need.key: _foreseen(directory, need) for need, action in actions if action is not Action.NONE}
+            return Secrets(foreseen, password or NOT_YET)
         passphrases = {need.key: _obtain(directory, need, action) for need, action in actions if action is not Action.NONE}
         return Secrets(passphrases, password or _create(directory, SUPERUSER_PASSWORD, _new_password()))
 
@@ -107,6 +119,11 @@ def _decide(directory: Path, needs: Sequence[Need], used: UsedPassphrases | None
 
 def _known(directory: Path, need: Need, used: UsedPassphrases | None) -> Known:
     return Known(stored(directory, file_name(need.key)) if need.encrypted else None, used)
+
+
+def _foreseen(directory: Path, need: Need) -> SecretStr:
+    """Return the passphrase that `load` would end with: what is supplied has been found to be acceptable."""
+    return need.supplied or stored(directory, file_name(need.key)) or NOT_YET
 
 
 def _obtain(directory: Path, need: Need, action: Action) -> SecretStr:

@@ -124,6 +124,15 @@ def test_a_plan_changes_nothing(tmp_path: Path) -> None:
     assert names(tmp_path) == []
 
 
+def test_without_leave_to_create_nothing_is_written(tmp_path: Path) -> None:
+    load(tmp_path, need(key=2), password=OTHER)
+    before = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    needs = (need(), need(key=2, supplied=OWN), need(key=3, encrypted=False))
+    secrets = passphrase.load(tmp_path, needs, None, UNUSED, may_create=False)
+    assert secrets == passphrase.Secrets({1: passphrase.NOT_YET, 2: OWN}, passphrase.NOT_YET)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before
+
+
 def test_many_at_once_agree_on_one(tmp_path: Path) -> None:
     together = Barrier(8)
 
