@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from backup import health, jobs, policy, protection, repository_key
 from backup.deployment import Deployment
@@ -12,6 +12,9 @@ from backup.history import Run
 from backup.pgbackrest import Info
 from backup.postgres import Archiver, DatabaseError, Server
 from contract.errors import ProductError
+
+# pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
+_OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
 @dataclass(frozen=True)
@@ -80,10 +83,10 @@ def gather(deployment: Deployment) -> Status:
 
 
 def _repository_problems(deployment: Deployment, info: Info) -> list[str]:
-    """Return why repositories cannot be used: pgbackrest's message, and before it ours when the passphrase is the reason."""
+    """Return why repositories cannot be used: in our words where the passphrase may be the reason, else pgbackrest's."""
     unusable = [f"repository {r.key}: {r.message}" for r in info.repositories if not r.is_usable]
-    if not unusable:
-        return []
+    if not unusable or any(name in message for name in _OUT_OF_REACH for message in unusable):
+        return unusable
     return [f"{trouble.message}; {trouble.hint}" for trouble in repository_key.trouble(deployment)] or unusable
 
 

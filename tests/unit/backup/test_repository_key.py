@@ -165,6 +165,13 @@ def test_the_status_says_it_instead_of_the_engine(world: World, engine: FakePgba
     assert said[0].startswith(f"{WHERE}: the passphrase does not open it, it was encrypted with another one; put the ")
 
 
+def test_the_status_does_not_wait_twice_for_a_store_that_is_away(world: World, engine: FakePgbackrest) -> None:
+    message = "[HostConnectError] unable to connect"
+    engine.info = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, message),))
+    engine.info_files = {ARCHIVE: Captured(49, b"", "never asked for")}
+    assert f"repository 1: {message}" in status.gather(world.deployment).problems
+
+
 def test_the_command_tells_by_its_exit_code(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Deployment, "open", lambda: world.deployment)
     assert CliRunner().invoke(cli.main, ["repository-check"]).output == (
