@@ -152,6 +152,15 @@ def test_through_a_year_of_ticks_of_any_length_nothing_is_lost_and_nothing_doubl
         assert schedule.due(expressions, zone, since, now) == expected
 
 
+@pytest.mark.parametrize("since", ["2026-10-25 00:45", "2026-10-25 01:10", "2026-10-25 01:40"])
+def test_a_run_in_the_hour_that_a_clock_change_repeats_is_not_due_again(since: str) -> None:
+    """At half past two, twice: the first pass counts, however late in the second one somebody looks."""
+    berlin = ZoneInfo("Europe/Berlin")
+    assert schedule.next_run("30 2 * * 0", berlin, utc(since)) == utc("2026-11-01 01:30")
+    assert schedule.due({"full": "30 2 * * 0"}, berlin, utc(since), utc("2026-10-25 12:00")) is None
+    assert schedule.previous_run("30 2 * * 0", berlin, utc("2026-10-25 00:30")) == utc("2026-10-18 00:30")
+
+
 def test_upcoming_lists_one_run_of_each_type_the_earliest_first() -> None:
     now = utc("2026-03-05 12:00")
     assert schedule.upcoming(WEEKLY, ZoneInfo("UTC"), now) == (
