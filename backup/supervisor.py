@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from backup import jobs, logs, policy, schedule
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
@@ -156,8 +156,7 @@ class Supervisor:
         changed = self._deployment.reloaded()
         if changed is self._deployment:
             return
-        if changed.config.mode == "off":
-            raise BackupsOffError(changed.config.reason)
+        require_backups(changed.config)
         self._deployment = changed
         self._stanza_ready = self._first_backup_known = False
         self._log.info(events.CONFIGURATION_CHANGED)

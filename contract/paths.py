@@ -59,5 +59,5 @@ GID: Final = 999
 
 
 def repository(key: int) -> Path:
-    """Return where the posix repository with this number is mounted: /var/lib/pgbackrest, /var/lib/pgbackrest2, …"""
+    """Return where the posix repository with this number is mounted: /var/lib/pgbackrest, /var/lib/pgbackrest2 and so on."""
     return REPOSITORY if key == 1 else REPOSITORY.with_name(f"{REPOSITORY.name}{key}")

@@ -21,7 +21,9 @@ def memory_limit(text: str) -> str:
         raise Rejected(what, f"write for example {text if int(text) >= 6 else 512}M; the units are K, M and G")  # noqa: PLR2004 Docker's least
     match = _MEMORY.fullmatch(text)
     if match is None:
-        raise Rejected(f"{quoted(text)} is not an amount of memory", "write for example 512M or 2G; the units are K, M and G")
+        raise Rejected(
+            f"{quoted(text)} is not an amount of memory", "write for example 512M or 2G; the units are K, M and G"
+        )
     if memory_bytes(text) < _LEAST_BYTES:
         raise Rejected(f"{quoted(text)} is less than the 6M that Docker needs for a container", "write for example 512M")
     return text

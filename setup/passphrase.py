@@ -11,7 +11,7 @@ import binascii
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from contract.errors import ProductError
 from contract.exits import Exit
 from setup import files
 
-PASSPHRASE = "repo1-cipher-pass"  # noqa: S105 - the name of a file
 SUPERUSER_PASSWORD = "superuser-password"  # noqa: S105 - the name of a file
+
+NOT_YET = SecretStr("(created at the first deploy)")
+"""Stands for a secret that there is not yet, where nothing may be created."""
 
 _PASSPHRASE_BYTES = 32
 _PASSWORD_BYTES = 24
@@ -31,10 +33,15 @@ _PASSWORD_BYTES = 24
 
 @dataclass(frozen=True)
 class Secrets:
-    """What the generated files need to know and nobody else; there is a passphrase when something is encrypted."""
+    """What the generated files need to know and nobody else: a passphrase for each encrypted repository, by its number."""
 
-    passphrase: SecretStr | None
+    passphrases: Mapping[int, SecretStr]
     superuser_password: SecretStr
+
+
+def passphrase_file(key: int) -> str:
+    """Return the name of the file with the passphrase of the repository with this number."""
+    return f"repo{key}-cipher-pass"
 
 
 @dataclass(frozen=True)
@@ -47,23 +54,38 @@ class _Kind:
     what_to_do: str
 
 
-def load(directory: Path, *, encrypted: bool, superuser_password: SecretStr | None) -> Secrets:
+def load(
+    directory: Path,
+    passphrases: Mapping[int, SecretStr | None],
+    superuser_password: SecretStr | None,
+    *,
+    may_create: bool = True,
+) -> Secrets:
     """Return the secrets, creating in `directory` what is needed, was not given and is not there yet.
 
-    Raises ProductError when a stored secret is damaged or the directory cannot be read or written. Everything stored is
-    checked before anything is created.
+    `passphrases` has the number of each encrypted repository, with the passphrase that the operator supplied, if any. With
+    `may_create` off nothing is written, and what would be created is `NOT_YET`. Raises ProductError when a stored secret
+    is damaged or is not the supplied one, or the directory cannot be read or written. Everything stored is checked before
+    anything is created.
     """
-    needed = [*([_PASSPHRASE] if encrypted else []), *([] if superuser_password else [_PASSWORD])]
+    kinds = {key: _passphrase(key, supplied) for key, supplied in passphrases.items()}
+    needed = [*kinds.values(), *([] if superuser_password else [_PASSWORD])]
+    create = _create if may_create else _not_yet
     try:
         present = [kind for kind in needed if _is_stored(directory, kind)]
-        obtained = {kind.name: (_stored if kind in present else _create)(directory, kind) for kind in needed}
+        obtained = {kind.name: (_stored if kind in present else create)(directory, kind) for kind in needed}
     except OSError as error:
         raise ProductError(
             f"the secrets in {directory} cannot be read or written: {files.reason(error)}",
             hint="check the volume pgbackrest-secrets and the free space on the disk it is on",
             exit_code=Exit.CONFIGURATION,
         ) from error
-    return Secrets(obtained.get(PASSPHRASE), superuser_password or obtained[SUPERUSER_PASSWORD])
+    found = {key: obtained[kind.name] for key, kind in kinds.items()}
+    return Secrets(found, superuser_password or obtained[SUPERUSER_PASSWORD])
+
+
+def _not_yet(_: Path, __: _Kind) -> SecretStr:
+    return NOT_YET
 
 
 def _is_stored(directory: Path, kind: _Kind) -> bool:
@@ -75,7 +97,7 @@ def _is_stored(directory: Path, kind: _Kind) -> bool:
 
 
 def _stored(directory: Path, kind: _Kind) -> SecretStr:
-    text = (directory / kind.name).read_bytes().decode("ascii", errors="replace").removesuffix("\n")
+    text = (directory / kind.name).read_bytes().decode("utf-8", errors="replace").removesuffix("\n")
     if not kind.is_whole(text):
         raise ProductError(
             f"the stored secret {directory / kind.name} is empty or damaged",
@@ -89,7 +111,7 @@ def _create(directory: Path, kind: _Kind) -> SecretStr:
     """Create the file whole or not at all; when two setups do so at once, both return the value of the first."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{kind.name}.", dir=directory)  # mode 0600
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(kind.create() + "\n")
             file.flush()
             os.fsync(descriptor)
@@ -120,12 +142,15 @@ def _is_password(text: str) -> bool:
     return bool(text) and text.isascii() and text.isprintable() and " " not in text
 
 
-_PASSPHRASE = _Kind(
-    PASSPHRASE,
-    _new_passphrase,
-    _is_passphrase,
-    "put the passphrase back from your copy of it; if there is no backup yet, delete the file and start again",
-)
+def _passphrase(key: int, supplied: SecretStr | None) -> _Kind:
+    if supplied is None:
+        hint = "put the passphrase back from your copy of it; if there is no backup yet, delete the file and start again"
+        return _Kind(passphrase_file(key), _new_passphrase, _is_passphrase, hint)
+    text = supplied.get_secret_value()
+    hint = f"it is not the one in PGBACKREST_REPO{key}_CIPHER_PASS, which cannot be changed: remove the variable"
+    return _Kind(passphrase_file(key), lambda: text, lambda stored: stored == text, hint)
+
+
 _PASSWORD = _Kind(
     SUPERUSER_PASSWORD,
     _new_password,

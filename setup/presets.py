@@ -28,9 +28,13 @@ class Preset:
 PRESETS: Final[Mapping[str, Preset]] = {
     "aws": Preset("Amazon S3", "s3.{region}.amazonaws.com"),
     # Self-hosted: the address is the operator's own, and the region a name that only has to be the same on both sides.
-    "minio": Preset("MinIO", region="us-east-1", hint="write the address of your server, for example minio.example.com:9000"),
+    "minio": Preset(
+        "MinIO", region="us-east-1", hint="write the address of your server, for example minio.example.com:9000"
+    ),
     "garage": Preset("Garage", region="garage", hint="write the address of the TLS proxy in front of Garage"),
-    "seaweedfs": Preset("SeaweedFS", region="us-east-1", hint="write the address of weed's S3 gateway, for example s3.example.com:8334"),
+    "seaweedfs": Preset(
+        "SeaweedFS", region="us-east-1", hint="write the address of weed's S3 gateway, for example s3.example.com:8334"
+    ),
     "wasabi": Preset("Wasabi", "s3.{region}.wasabisys.com"),
     "spaces": Preset("DigitalOcean Spaces", "{region}.digitaloceanspaces.com"),
     # Cloudflare knows one region for all; the account is in the address.

@@ -51,13 +51,23 @@ def publish(texts: Mapping[str, str], directory: Path, owner: Owner) -> Publicat
         ) from error
 
 
+def previously_published(directory: Path) -> set[str]:
+    """Return the paths that the manifest in the directory names; none when there is no manifest or it is damaged."""
+    try:
+        manifest = json.loads((directory / paths.MANIFEST_JSON).read_text(encoding="utf-8"))
+        named = {str(path) for path in manifest["files"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()
+    return {path for path in named if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts}
+
+
 @dataclass(frozen=True)
 class _Directory:
     root: Path
     owner: Owner
 
     def replace(self, texts: Mapping[str, str]) -> Publication:
-        stale = sorted(self._previously_published() - set(texts))
+        stale = sorted(previously_published(self.root) - set(texts))
         for folder in sorted({self.root, *(self._place(path).parent for path in texts)}):
             self._prepare_folder(folder)
         changed = sorted(path for path in texts if not self._is_current(path, texts[path]))
@@ -81,19 +91,6 @@ class _Directory:
         # that ends in .conf, because pgBackRest reads those.
         place = self._place(path)
         return place.with_name(f".{place.name}.new")
-
-    def _previously_published(self) -> set[str]:
-        try:
-            manifest = json.loads(self._place(paths.MANIFEST_JSON).read_text(encoding="utf-8"))
-            named = {str(path) for path in manifest["files"]}
-        except (
-            FileNotFoundError,
-            ValueError,
-            KeyError,
-            TypeError,
-        ):  # none yet, or damaged: nothing is known to be ours
-            return set()
-        return {path for path in named if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts}
 
     def _prepare_folder(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)

@@ -15,6 +15,8 @@ from contract import paths, supervisor
 from contract.supervisor import RepositoryType
 from setup.policy import Connection, Option, Policy, authorities_file, present, revealed
 
+__all__ = ["S3", "Azure", "Gcs", "Option", "Posix", "Repository", "entry", "is_encrypted", "options", "volume"]
+
 AZURE_ENDPOINT = "blob.core.windows.net"
 GCS_ENDPOINT = "storage.googleapis.com"
 

@@ -61,7 +61,9 @@ def duration_or_off(text: str) -> str:
         return "-1"
     match = re.fullmatch(r"([0-9]{1,10}) ?(ms|s|min|h)", text)
     if match is None:
-        raise Rejected(f"{quoted(text)} is not a time with a unit", "write for example 250ms; the units are ms, s, min and h; or off")
+        raise Rejected(
+            f"{quoted(text)} is not a time with a unit", "write for example 250ms; the units are ms, s, min and h; or off"
+        )
     if int(match[1]) * _UNIT_MILLISECONDS[match[2]] > _MOST_MILLISECONDS:
         raise Rejected(f"{quoted(text)} is longer than 24 days", "write a shorter time, or off")
     return text

@@ -101,13 +101,15 @@ def endpoint(text: str) -> str:
         raise Rejected(f"{_shown(text)} does not begin with https://", "write the host name, for example s3.example.com")
     if "@" in rest:
         raise Rejected("has a user or a password in it", "write the host name only; the keys have variables of their own")
-    address, slash, path = rest.partition("/")
+    address, _, path = rest.partition("/")
     if path:
         hint = f"write {address}; the bucket and the path in it have variables of their own"
         raise Rejected(f"{quoted(text)} has a path", hint)
     match = _ENDPOINT.fullmatch(address)
     if match is None or (match[2] and not 1 <= int(match[2]) <= _LAST_PORT):
-        raise Rejected(f"{quoted(text)} is not an address", "write a host name, or host:port, for example s3.example.com:9000")
+        raise Rejected(
+            f"{quoted(text)} is not an address", "write a host name, or host:port, for example s3.example.com:9000"
+        )
     return address.lower()
 
 

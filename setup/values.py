@@ -76,7 +76,9 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         if re.fullmatch(r"-?[0-9]{1,10}", text) and least <= int(text) <= most:
             return int(text)
-        raise Rejected(f"{quoted(text)} is not a whole number from {least} to {most}", f"write a number from {least} to {most}")
+        raise Rejected(
+            f"{quoted(text)} is not a whole number from {least} to {most}", f"write a number from {least} to {most}"
+        )
 
     return read
 
@@ -124,6 +126,8 @@ def host_path(text: str) -> str:
     """Read a path of the host as Compose mounts it: absolute, or relative to the compose file."""
     if not text.isprintable():
         raise Rejected(f"{quoted(text)} contains a control character", "write the plain path of a directory")
+    if not text.strip("./"):
+        raise Rejected(f"{quoted(text)} is no directory of its own", "write for example /srv/backups")
     if ":" in text:
         raise Rejected(f"{quoted(text)} contains a colon, which ends a path for Compose", "use a path without one")
     if not text.startswith(("/", "./")):
@@ -134,13 +138,25 @@ def host_path(text: str) -> str:
     return text
 
 
+def own_file(text: str) -> str:
+    """Read the name of a file of the operator's, below ./config or ./secrets: nothing else is mounted."""
+    name = text.removeprefix("./")
+    parts = name.split("/")
+    if not text.isprintable() or parts[0] not in ("config", "secrets") or len(parts) == 1 or ".." in parts or "" in parts:
+        what = f"{quoted(text)} is not a file below ./config or ./secrets"
+        raise Rejected(what, "put it there, and write for example ./config/postgres/extra.conf")
+    return name
+
+
 def plain(what: str) -> Callable[[str], str]:
     """Return a reader of any text on one line that has no blanks in it; `what` names it in the refusal."""
 
     def read(text: str) -> str:
         if text.isprintable() and " " not in text:
             return text
-        raise Rejected(f"{quoted(text)} contains a blank or a control character", f"write {what} on one line, without blanks")
+        raise Rejected(
+            f"{quoted(text)} contains a blank or a control character", f"write {what} on one line, without blanks"
+        )
 
     return read
 

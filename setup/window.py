@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, pairwise
 
 from cronsim import CronSim
 
@@ -48,7 +48,7 @@ class Window:
 def window(schedule: Schedule, retention: int, kind: RetentionType) -> Window:
     """Return the window that so many full backups (or days of them, with `time`) leave."""
     fulls, forced = _full_backups(schedule)
-    gaps = [later - earlier for earlier, later in zip(fulls, fulls[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(fulls)]
     if kind == "time":
         # One full backup older than that is kept, so that the whole time is covered.
         days = timedelta(days=retention)

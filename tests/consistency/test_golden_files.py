@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from setup.passphrase import Secrets
 from setup.render import render
+from setup.repositories import is_encrypted
 from setup.settings import read_settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -34,7 +35,8 @@ PASSWORD = SecretStr("obviously-fake-password-of-the-golden-files")
 def rendered(case: str) -> dict[str, str]:
     with patch.dict(os.environ, CASES[case], clear=True):
         settings = read_settings(cpu_count=4)
-    return render(settings, Secrets(PASSPHRASE if case != "none" else None, PASSWORD))
+    passphrases = {r.key: PASSPHRASE for r in settings.repositories if is_encrypted(r)}
+    return render(settings, Secrets(passphrases, PASSWORD))
 
 
 def golden(case: str) -> dict[str, str]:

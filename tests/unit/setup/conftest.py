@@ -34,8 +34,9 @@ def me() -> Owner:
 
 @pytest.fixture
 def places(tmp_path: Path, me: Owner) -> Places:
-    """Return three empty directories."""
-    configuration, secrets, repository = (tmp_path / name for name in ("configuration", "secrets", "repository"))
-    for folder in (configuration, secrets, repository):
+    """Return empty directories."""
+    names = ("configuration", "secrets", "repository", "repository2", "repository3", "repository4")
+    configuration, secrets, *repositories = (tmp_path / name for name in names)
+    for folder in (configuration, secrets, *repositories):
         folder.mkdir()
-    return Places(configuration, secrets, repository, publisher=me, database=me)
+    return Places(configuration, secrets, tuple(repositories), publisher=me, database=me)

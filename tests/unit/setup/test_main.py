@@ -19,11 +19,11 @@ WRITTEN = "manifest.json, pgbackrest.conf, postgresql/pg_hba.conf, postgresql/pg
 
 def run(places: Places, variables: dict[str, str]) -> int:
     with patch.dict(os.environ, variables, clear=True):
-        return main(places)
+        return main((), places)
 
 
 def everything(places: Places) -> dict[Path, bytes]:
-    folders = (places.configuration, places.secrets, places.repository)
+    folders = (places.configuration, places.secrets, *places.repositories)
     return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -40,7 +40,7 @@ def test_backups_on(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (
         "backups: on (PGBACKREST_REPO1_TYPE is posix)\n"
         "repository 1: posix, /srv/backups, encrypted\n"
-        "retention: 7 full and 4 differential backups\n"
+        "retention: 7 full and 4 differential backups, a window of 6 to 7 weeks\n"
         "schedule: full 0 2 * * 0, differential 0 2 * * 1-6, incremental off (time zone Europe/Berlin)\n"
         f"written: conf.d/repo.conf, {WRITTEN}, postgresql/superuser-password, supervisor.json\n"
     )
@@ -83,7 +83,7 @@ def test_switching_off_removes_the_repository_and_keeps_its_passphrase(
 
 def test_two_at_once_end_with_one_configuration(places: Places) -> None:
     with patch.dict(os.environ, POSIX, clear=True), ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(main, [places, places])) == [0, 0]
+        assert list(pool.map(lambda _: main((), places), range(2))) == [0, 0]
     before = everything(places)
     assert run(places, POSIX) == 0
     assert everything(places) == before
@@ -100,7 +100,7 @@ def test_problems_are_told_on_standard_error_and_nothing_is_written(
 
 
 def test_a_foreign_directory_stops_everything(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    (places.repository / "holiday.jpg").touch()
+    (places.repository(1) / "holiday.jpg").touch()
     before = everything(places)
     assert run(places, POSIX) == 10
     assert "holds what is not pgbackrest's: holiday.jpg" in capsys.readouterr().err
@@ -109,11 +109,11 @@ def test_a_foreign_directory_stops_everything(places: Places, capsys: pytest.Cap
 
 def test_a_damaged_passphrase_stops_everything(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     (places.secrets / "repo1-cipher-pass").write_text("hunter2\n")
-    before, mode = everything(places), places.repository.stat().st_mode
+    before, mode = everything(places), places.repository(1).stat().st_mode
     assert run(places, POSIX) == 10
     assert "hunter2" not in capsys.readouterr().err
     assert everything(places) == before
-    assert places.repository.stat().st_mode == mode
+    assert places.repository(1).stat().st_mode == mode
 
 
 def test_the_unexpected_is_one_line_without_secrets(
@@ -143,10 +143,10 @@ def test_no_output_ever_holds_a_secret(places: Places, capsys: pytest.CaptureFix
 
 def test_the_defaults_are_the_containers_places() -> None:
     places = Places()
-    assert [str(places.configuration), str(places.secrets), str(places.repository)] == [
+    assert [str(places.configuration), str(places.secrets), str(places.repository(4))] == [
         "/pgbackrest-config",
         "/var/lib/salespider/secrets",
-        "/var/lib/pgbackrest",
+        "/var/lib/pgbackrest4",
     ]
     assert (places.publisher.uid, places.publisher.gid) == (0, 999)
     assert (places.database.uid, places.database.gid) == (999, 999)

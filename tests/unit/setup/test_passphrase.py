@@ -16,7 +16,9 @@ from pydantic import SecretStr
 from contract.errors import ProductError
 from contract.exits import Exit
 from setup import passphrase
-from setup.passphrase import PASSPHRASE, SUPERUSER_PASSWORD
+from setup.passphrase import SUPERUSER_PASSWORD, passphrase_file
+
+PASSPHRASE = passphrase_file(1)
 
 
 def names(directory: Path) -> list[str]:
@@ -24,7 +26,7 @@ def names(directory: Path) -> list[str]:
 
 
 def load(directory: Path, *, encrypted: bool = True, password: SecretStr | None = None) -> passphrase.Secrets:
-    return passphrase.load(directory, encrypted=encrypted, superuser_password=password)
+    return passphrase.load(directory, {1: None} if encrypted else {}, password)
 
 
 def test_created_once_and_then_kept(tmp_path: Path) -> None:
@@ -34,8 +36,7 @@ def test_created_once_and_then_kept(tmp_path: Path) -> None:
 
 
 def test_the_passphrase_has_256_bits_in_base64(tmp_path: Path) -> None:
-    found = load(tmp_path).passphrase
-    assert found is not None
+    found = load(tmp_path).passphrases[1]
     assert len(base64.b64decode(found.get_secret_value(), validate=True)) == 32
 
 
@@ -46,7 +47,7 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
 
 def test_only_what_is_needed_is_created(tmp_path: Path) -> None:
     secrets = load(tmp_path, encrypted=False, password=SecretStr("given"))
-    assert secrets == passphrase.Secrets(None, SecretStr("given"))
+    assert secrets == passphrase.Secrets({}, SecretStr("given"))
     assert names(tmp_path) == []
 
 

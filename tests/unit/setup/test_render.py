@@ -30,8 +30,8 @@ POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backup
 
 
 def rendered(settings: Settings) -> dict[str, str]:
-    encrypted = any(map(is_encrypted, settings.repositories))
-    return render(settings, Secrets(SecretStr(PASSPHRASE) if encrypted else None, SecretStr(PASSWORD)))
+    passphrases = {r.key: SecretStr(PASSPHRASE) for r in settings.repositories if is_encrypted(r)}
+    return render(settings, Secrets(passphrases, SecretStr(PASSWORD)))
 
 
 def ini(*texts: str) -> dict[str, dict[str, str]]:

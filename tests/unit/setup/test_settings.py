@@ -12,8 +12,10 @@ from pydantic import SecretStr
 from contract.errors import InvalidConfigurationError, Problem
 from contract.exits import Exit
 from contract.supervisor import Database, Schedule
-from setup.repositories import Disabled, Policy, Posix
-from setup.settings import COMPOSE_VARIABLES, Compression, Server, Settings, known_variables
+from setup.policy import Policy
+from setup.repositories import Posix
+from setup.settings import Compression, Server, Settings
+from setup.variables import known_variables
 
 Read = Callable[..., Settings]
 
@@ -35,7 +37,7 @@ def problems_of(read: Read, variables: dict[str, str]) -> list[Problem]:
 
 def test_nothing_set_means_the_documented_defaults(read: Read) -> None:
     settings = read({})
-    assert settings.repositories == (Disabled("PGBACKREST_REPO1_TYPE is none or not set"),)
+    assert (settings.repositories, settings.reason) == ((), "PGBACKREST_REPO1_TYPE is none or not set")
     assert settings.mode == "off"
     assert settings.schedule == Schedule(full="0 2 * * 0", diff="0 2 * * 1-6", incr=None)
     assert settings.time_zone == "UTC"
