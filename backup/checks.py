@@ -71,7 +71,9 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
             )
             return
     # A repository in an object store is written by the archiving check, which waits for a segment in each of them.
-    for directory in (r.directory or str(paths.repository(r.key)) for r in deployment.config.repositories if r.type == "posix"):
+    for directory in (
+        r.directory or str(paths.repository(r.key)) for r in deployment.config.repositories if r.type == "posix"
+    ):
         try:
             with tempfile.NamedTemporaryFile(dir=directory, prefix=".write-test-"):
                 pass

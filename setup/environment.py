@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from contract.errors import Problem
 from setup import files
+from setup.compose import SHARED_WITH_COMPOSE
 from setup.values import Rejected
 
 
@@ -35,7 +36,7 @@ def text_of(name: str) -> str | Rejected | None:
     """Return the text of a variable, given directly or as a file; None when it is not set."""
     variables = given()
     path = variables.get(f"{name}_FILE")
-    if path is None:
+    if path is None or name in SHARED_WITH_COMPOSE:
         return variables.get(name)
     if name in variables:
         return Rejected(f"is set, and {name}_FILE is too", f"set {name} or {name}_FILE, not both")

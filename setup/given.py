@@ -12,10 +12,11 @@ from typing import TypeVar
 
 from contract.errors import Problem
 from setup import environment
+from setup.compose import GCS_KEY
 from setup.gcs_key import looks_like_json
 from setup.places import Mounts
 from setup.values import Rejected, host_path
-from setup.variables import GCS_KEY, SAS_TOKEN, SHORT_NAMES, RepositoryVariables, repository_prefix
+from setup.variables import SAS_TOKEN, SHORT_NAMES, RepositoryVariables, repository_prefix
 
 Value = TypeVar("Value")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from contract.errors import Problem
-from setup import container_values, server_values
+from setup import container_values, server_values, values
+from setup.values import Rejected
 from setup.variables import LEVEL_RANGES, Variables
 
 _AUTOVACUUM_WORKERS = 3
@@ -18,11 +19,8 @@ _OTHER_BYTES = 64 << 20
 
 def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int) -> Iterator[Problem]:
     """Return what is wrong with variables taken together; those already refused are left out."""
-    kind, level = variables.pgbackrest_compress_type, variables.pgbackrest_compress_level
-    least, most = LEVEL_RANGES[kind]
-    if level is not None and not least <= level <= most and "pgbackrest_compress_type" not in refused:
-        what = f"'{level}' is not a whole number from {least} to {most}, the range of {kind}"
-        yield Problem("PGBACKREST_COMPRESS_LEVEL", what, f"write a number from {least} to {most}")
+    if "pgbackrest_compress_type" not in refused:
+        yield from _level(variables)
     for name in ("backup_cpu_limit", "postgres_cpu_limit"):
         if float(getattr(variables, name)) > cpu_count and name not in refused:
             what = f"is {getattr(variables, name)}, but this machine has {_cores(cpu_count)}: Docker would refuse it"
@@ -33,6 +31,14 @@ def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int
         if size(getattr(variables, reserved)) > size(getattr(variables, limit)) and not refused & {reserved, limit}:
             what = f"is {getattr(variables, reserved)}, more than the {getattr(variables, limit)} of {limit.upper()}"
             yield Problem(reserved.upper(), what, f"lower it, or raise {limit.upper()}")
+
+
+def _level(variables: Variables) -> Iterator[Problem]:
+    kind = variables.pgbackrest_compress_type
+    try:
+        values.whole_number(*LEVEL_RANGES[kind])(variables.pgbackrest_compress_level or str(LEVEL_RANGES[kind][0]))
+    except Rejected as rejected:
+        yield Problem("PGBACKREST_COMPRESS_LEVEL", f"{rejected.what}, the range of {kind}", rejected.hint)
 
 
 def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:

@@ -134,7 +134,7 @@ def _settings(
         database=Database(user=variables.postgres_user, name=variables.postgres_db),
         superuser_password=variables.postgres_password,
         process_max=variables.pgbackrest_process_max or min(_DEFAULT_PROCESS_MAX, cpu_count),
-        compression=Compression(kind, _DEFAULT_LEVELS[kind] if level is None else level),
+        compression=Compression(kind, _DEFAULT_LEVELS[kind] if level is None else int(level)),
         archive_timeout_seconds=variables.pgbackrest_archive_timeout,
         log_level_console=variables.pgbackrest_log_level_console,
         server=Server(

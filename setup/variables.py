@@ -14,12 +14,12 @@ from pydantic import BeforeValidator, SecretStr
 from contract import paths
 from contract.errors import Problem
 from setup import container_values, server_values, storage_values, values
+from setup.compose import GCS_KEY, SHARED_WITH_COMPOSE
 from setup.environment import FromEnvironment, given, read_by
 from setup.presets import PRESETS
 
 KINDS: Final = ("none", "posix", "s3", "azure", "gcs")
 LEVEL_RANGES: Final = {"none": (0, 0), "bz2": (1, 9), "gz": (-1, 9), "lz4": (-5, 12), "zst": (-7, 22)}
-_ANY_LEVEL = (-7, 22)
 _LOG_LEVELS = ("off", "error", "warn", "info", "detail", "debug", "trace")
 # Three connections are kept for superusers and one must be left; the most is PostgreSQL's limit less its own processes.
 _CONNECTIONS = (4, 262_000)
@@ -47,33 +47,6 @@ SHORT_NAMES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 """The guide's names of the variables of the first repository of each kind, by field of `RepositoryVariables`."""
 
 SAS_TOKEN: Final = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105 - the name of a variable
-GCS_KEY: Final = "GCS_KEY"
-"""Names a file of the host, which Compose mounts: so it is read apart from the others."""
-
-SHARED_WITH_COMPOSE: Final = frozenset(
-    {
-        *(f"PGBACKREST_REPO{key}_PATH" for key in range(1, paths.MOST_REPOSITORIES + 1)),
-        "TZ",
-        "POSTGRES_USER",
-        "POSTGRES_DB",
-        "POSTGRES_ALLOW_NEW_CLUSTER",
-        "POSTGRES_INITDB_ARGS",
-        "POSTGRES_INIT_SCRIPTS",
-        "POSTGRES_PORT",
-        "POSTGRES_MEMORY_LIMIT",
-        "POSTGRES_CPU_LIMIT",
-        "BACKUP_MEMORY_LIMIT",
-        "BACKUP_CPU_LIMIT",
-        "BACKUP_MEMORY_RESERVATION",
-        "BACKUP_CPU_RESERVATION",
-        "AWS_ROLE_ARN",
-        "AWS_WEB_IDENTITY_DIRECTORY",
-        "BASE_IMAGE",
-        GCS_KEY,
-    }
-)
-"""What docker-compose.yml reads as well. None of them can be given as a file: Compose cannot look into one."""
-
 OWN_PREFIXES: Final = ("BACKUP_", "PGBACKREST_")
 _ANNOUNCED = {"BACKUP_WEBHOOK_URL": "notifications"}
 """Variables that the documentation names and this version refuses: ignored, they would promise what nobody keeps."""
@@ -125,7 +98,9 @@ class Variables(FromEnvironment):
 
     pgbackrest_process_max: Annotated[int | None, _number(1, 999)] = None
     pgbackrest_compress_type: Annotated[str, _as(values.one_of(*LEVEL_RANGES))] = "lz4"
-    pgbackrest_compress_level: Annotated[int | None, _number(*_ANY_LEVEL)] = None
+    pgbackrest_compress_level: str | None = None
+    """Its range depends on the type: see `setup.limits`."""
+
     pgbackrest_archive_timeout: Annotated[int, _number(1, _DAY_SECONDS)] = 60
     pgbackrest_log_level_console: Annotated[str, _as(values.one_of(*_LOG_LEVELS))] = "info"
 
