@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import re
 
 from setup.values import Rejected, listed
 
 _NEEDED = ("client_email", "private_key", "token_uri")
+_PEM = re.compile(r"-----BEGIN PRIVATE KEY-----(.*)-----END PRIVATE KEY-----", re.DOTALL)
+_SEQUENCE = 0x30
 _AGAIN = "download the key again, and give it whole"
 
 
@@ -28,7 +33,20 @@ def service_account(text: str) -> str:
     missing = [name for name in _NEEDED if not isinstance(key.get(name), str) or not key[name]]
     if missing:
         raise Rejected(f"is the key of a service account without {listed(missing)}", _AGAIN)
-    private = key["private_key"].strip()
-    if not (private.startswith("-----BEGIN PRIVATE KEY-----") and private.endswith("-----END PRIVATE KEY-----")):
+    if not _is_whole(key["private_key"]):
         raise Rejected("has a private_key that is not whole", _AGAIN)
     return text.strip() + "\n"
+
+
+def _is_whole(pem: str) -> bool:
+    """Tell whether the key in PEM has the length that it says it has. What it is worth, only Google knows."""
+    match = _PEM.fullmatch(pem.strip())
+    try:
+        der = base64.b64decode("".join(match[1].split()), validate=True) if match else b""
+    except (binascii.Error, ValueError):
+        return False
+    if len(der) < 4 or der[0] != _SEQUENCE:  # noqa: PLR2004 tag, length of the length, and two bytes of it
+        return False
+    count = der[1] & 0x7F if der[1] & 0x80 else 0
+    length = int.from_bytes(der[2 : 2 + count], "big") if count else der[1]
+    return len(der) == 2 + count + length

@@ -93,7 +93,7 @@ def collect(key: int, kind: str, mounts: Mounts, *, is_first: bool) -> Given:
     served = SHORT_NAMES.get(kind, {}) if is_first else {}
     unset = {name: shared for name, shared in served.items() if environment.text_of(own_name(key, name)) is None}
     problems = [*offers.problems, *reading.problems]
-    return Given(key, kind, reading.variables, unset | offers.names, problems, set(reading.refused))
+    return Given(key, kind, reading.variables, unset | offers.names, problems, offers.refused | reading.refused)
 
 
 @dataclass
@@ -104,6 +104,7 @@ class _Offers:
     values: dict[str, object] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
 
     def take(self, name: str, shared: str, value: str | Rejected) -> None:
         """Take a value for a field, or note that there is another one already."""
@@ -113,6 +114,7 @@ class _Offers:
         elif earlier != value and not isinstance(earlier, Rejected):
             other = self.names.get(name, own_name(self.key, name))
             self.problems.append(Problem(shared, f"and {other} name the same thing and differ", "set one of them"))
+            self.refused.add(name)
 
 
 def _short_values(kind: str, mounts: Mounts) -> list[tuple[str, str, str | Rejected]]:

@@ -12,6 +12,7 @@ from setup import container_values, server_values, values
 from setup.values import Rejected
 from setup.variables import LEVEL_RANGES, Variables
 
+_ANY_LEVEL = (-7, 22)
 _AUTOVACUUM_WORKERS = 3
 _OTHER_BYTES = 64 << 20
 """What PostgreSQL takes besides: its own processes, wal_buffers, tables in shared memory."""
@@ -19,8 +20,7 @@ _OTHER_BYTES = 64 << 20
 
 def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int) -> Iterator[Problem]:
     """Return what is wrong with variables taken together; those already refused are left out."""
-    if "pgbackrest_compress_type" not in refused:
-        yield from _level(variables)
+    yield from _level(variables, known_type="pgbackrest_compress_type" not in refused)
     for name in ("backup_cpu_limit", "postgres_cpu_limit"):
         if float(getattr(variables, name)) > cpu_count and name not in refused:
             what = f"is {getattr(variables, name)}, but this machine has {_cores(cpu_count)}: Docker would refuse it"
@@ -33,12 +33,15 @@ def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int
             yield Problem(reserved.upper(), what, f"lower it, or raise {limit.upper()}")
 
 
-def _level(variables: Variables) -> Iterator[Problem]:
-    kind = variables.pgbackrest_compress_type
+def _level(variables: Variables, *, known_type: bool) -> Iterator[Problem]:
+    kind, level = variables.pgbackrest_compress_type, variables.pgbackrest_compress_level
+    bounds, which = (LEVEL_RANGES[kind], f", the range of {kind}") if known_type else (_ANY_LEVEL, "")
+    if level is None:
+        return
     try:
-        values.whole_number(*LEVEL_RANGES[kind])(variables.pgbackrest_compress_level or str(LEVEL_RANGES[kind][0]))
+        values.whole_number(*bounds)(level)
     except Rejected as rejected:
-        yield Problem("PGBACKREST_COMPRESS_LEVEL", f"{rejected.what}, the range of {kind}", rejected.hint)
+        yield Problem("PGBACKREST_COMPRESS_LEVEL", f"{rejected.what}{which}", rejected.hint)
 
 
 def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:

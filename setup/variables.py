@@ -175,7 +175,7 @@ class RepositoryVariables(FromEnvironment):
     azure_uri_style: _UriStyle = None
 
     gcs_bucket: Annotated[str | None, _as(storage_values.gcs_bucket)] = None
-    gcs_key: SecretStr | None = None
+    gcs_key: Annotated[SecretStr | None, _as(str)] = None
     gcs_key_type: Annotated[str, _as(values.one_of("service", "auto", "token"))] = "service"
     gcs_endpoint: _Endpoint = None
 

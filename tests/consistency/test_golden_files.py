@@ -41,7 +41,7 @@ FAKE_ACCOUNT = json.dumps(
     {
         "type": "service_account",
         "client_email": "backup@example.iam.gserviceaccount.com",
-        "private_key": "-----BEGIN PRIVATE KEY-----\nOBVIOUSLYFAKE\n-----END PRIVATE KEY-----\n",
+        "private_key": "-----BEGIN PRIVATE KEY-----\nMA5PQlZJT1VTTFkgRkFLRQ==\n-----END PRIVATE KEY-----\n",
         "token_uri": "https://oauth2.googleapis.com/token",
     }
 )

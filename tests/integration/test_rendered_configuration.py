@@ -6,6 +6,7 @@ network: a command on an object store fails, but only after it has taken every o
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.integration.site import must, program
 
 from contract import paths
-from tests.integration.site import must, program
 
 CONSISTENCY: Final = Path(__file__).parents[1] / "consistency"
 GOLDEN: Final = CONSISTENCY / "golden"
@@ -24,10 +25,10 @@ CASES: Final = sorted(case.name for case in GOLDEN.iterdir())
 WITH_REPOSITORY: Final = [case for case in CASES if (GOLDEN / case / paths.REPO_CONF).exists()]
 SERVER_LOG: Final = paths.DATABASE_VOLUME / "server.log"
 
-OPTION_ERRORS: Final = range(25, 38)
-"""assert, configuration, file and option errors: everything that a wrong configuration ends with."""
+OPTION_ERRORS: Final = {25, 29, 30, 31, 32, 37, 41, 48, 95}
+"""What a wrong configuration ends with: assert, format, command, option, a file that it names, an encryption key."""
 
-QUICKLY: Final = ("--io-timeout=0.1", "--log-level-console=info")
+QUICKLY: Final = ("--io-timeout=100ms", "--log-level-console=info")
 COMMANDS: Final = (
     ("backup", "--repo={repo}", "--type=full"),
     ("check",),
@@ -72,15 +73,23 @@ def complaints(*command: str) -> list[str]:
     return [*found, *([f"exit code {done.returncode}", *lines] if done.returncode in OPTION_ERRORS else [])]
 
 
-def assert_accepted() -> None:
+def use_a_real_key() -> None:
+    """Put a key made now where the golden copy has a text that is none: pgbackrest reads it before anything else."""
+    made = must("openssl", "genpkey", "-quiet", "-algorithm", "RSA")
+    for file in (paths.CONFIG / paths.KEYS).glob("*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"private_key": made}))
+
+
+def assert_accepted(commands: tuple[tuple[str, ...], ...] = COMMANDS) -> None:
     for repo in repositories():
-        for command in COMMANDS:
+        for command in commands:
             assert complaints(*(word.format(repo=repo) for word in command), *QUICKLY) == [], (repo, command)
 
 
 @pytest.mark.parametrize("case", WITH_REPOSITORY)
 def test_pgbackrest_takes_every_option(places: None, case: str) -> None:
     publish(GOLDEN / case)
+    use_a_real_key()
     assert_accepted()
 
 
@@ -88,7 +97,7 @@ def test_pgbackrest_takes_every_option(places: None, case: str) -> None:
 def test_pgbackrest_takes_every_preset(places: None, preset: str) -> None:
     publish(GOLDEN / "s3")
     shutil.copyfile(PRESETS / f"{preset}.conf", paths.CONFIG / paths.REPO_CONF)
-    assert_accepted()
+    assert_accepted(COMMANDS[:1])
 
 
 @pytest.mark.parametrize("case", CASES)

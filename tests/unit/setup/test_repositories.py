@@ -27,12 +27,24 @@ def cloud(**changes: Any) -> dict[str, Any]:
 
 
 def s3(**changes: Any) -> S3:
-    place: dict[str, Any] = {"bucket": "b-1", "endpoint": "s3.example.com", "region": "r", "uri_style": "path", "key_type": "shared"}
+    place: dict[str, Any] = {
+        "bucket": "b-1",
+        "endpoint": "s3.example.com",
+        "region": "r",
+        "uri_style": "path",
+        "key_type": "shared",
+    }
     return S3(**cloud(**changes), **place, access_key=HIDDEN, secret_key=HIDDEN, token=HIDDEN, customer_key=HIDDEN)
 
 
 def azure(**changes: Any) -> Azure:
-    place: dict[str, Any] = {"account": "a", "container": "c", "endpoint": "blob.example.com", "uri_style": "path", "key_type": "sas"}
+    place: dict[str, Any] = {
+        "account": "a",
+        "container": "c",
+        "endpoint": "blob.example.com",
+        "uri_style": "path",
+        "key_type": "sas",
+    }
     return Azure(**cloud(**changes), **place, secret=HIDDEN)
 
 
