@@ -8,9 +8,10 @@ hourly increments can turn "seven full backups, weekly" from seven weeks into on
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import islice, pairwise
 
 from cronsim import CronSim
@@ -18,8 +19,8 @@ from cronsim import CronSim
 from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, FULL_AFTER, RetentionType, Schedule
 
 _BEGINNING = datetime(2001, 1, 1)  # noqa: DTZ001 - a Monday, without a zone: an hour in summer changes nothing here
-_EVENTS = 1000
-"""So many runs are looked at: three years of daily ones, six weeks of hourly ones."""
+_EVENTS = 400
+"""So many runs are looked at: a year of daily ones, two weeks of hourly ones."""
 
 _FULLS = 60
 _DAY, _WEEK, _MONTH, _YEAR = (timedelta(days=count) for count in (1, 7, 30, 365))
@@ -76,7 +77,7 @@ def _unit(least: timedelta, most: timedelta) -> tuple[str, timedelta]:
     return ("day", _DAY) if most >= 2 * _DAY else ("hour", timedelta(hours=1))
 
 
-def _reach(fulls: list[datetime], intervals: int) -> timedelta:
+def _reach(fulls: Sequence[datetime], intervals: int) -> timedelta:
     """Return the least time that so many intervals between full backups took; beyond what was looked at, the mean."""
     if intervals < len(fulls):
         return min(later - earlier for earlier, later in zip(fulls, fulls[intervals:], strict=False))
@@ -87,7 +88,8 @@ def _reach(fulls: list[datetime], intervals: int) -> timedelta:
         return timedelta.max
 
 
-def _full_backups(schedule: Schedule) -> tuple[list[datetime], bool]:
+@cache
+def _full_backups(schedule: Schedule) -> tuple[tuple[datetime, ...], bool]:
     """Play the schedules through; return when full backups are taken, and whether any was forced."""
     fulls: list[datetime] = []
     last_forced, others, forced = datetime.min, 0, False  # noqa: DTZ901 - without a zone, like the rest
@@ -103,7 +105,7 @@ def _full_backups(schedule: Schedule) -> tuple[list[datetime], bool]:
             others += 1
     if len(fulls) < _FULLS // 10 and not forced:  # they are rare: look at them alone
         fulls = list(islice(_due(schedule.full or ""), _FULLS))
-    return fulls, forced
+    return tuple(fulls), forced
 
 
 def _runs(schedule: Schedule) -> Iterator[tuple[datetime, str]]:

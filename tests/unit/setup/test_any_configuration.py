@@ -156,8 +156,9 @@ def options(files: dict[str, str]) -> dict[str, str]:
             key, _, value = line.partition("=")
             assert value, f"{key} is empty"
             assert value == value.strip(), f"pgbackrest would strip {key}"
-            assert (section, key) not in found, f"{key} is there twice"
-            found[section + key if section != "[global]" else key] = value
+            name = key if section == "[global]" else f"{section} {key}"
+            assert name not in found, f"{name} is there twice"
+            found[name] = value
     return found
 
 
@@ -166,7 +167,7 @@ def server_keys(text: str) -> list[str]:
 
 
 # No time limit for one example, the machine may be busy; no database, the checkout may be read-only.
-@run_with(deadline=None, database=None, max_examples=150)
+@run_with(deadline=None, database=None, max_examples=100)
 @given(asked=questions())
 def test_whatever_is_accepted_renders(read: Read, asked: Asked) -> None:
     settings = read(asked.variables | {"POSTGRES_PASSWORD": PASSWORD})
