@@ -7,7 +7,9 @@ PROJECT ?= salespider
 # The deployment reads .env, any other stack config/<its name>.env.
 ENV_FILE ?= $(if $(filter salespider,$(PROJECT)),.env,config/$(PROJECT).env)
 CONFIG_VOLUME ?= $(if $(filter salespider,$(PROJECT)),pgbackrest-config,$(PROJECT)-pgbackrest-config)
-export PROJECT CONFIG_VOLUME
+# Compose writes the project's name into an image, so another stack must not build under the deployment's tag.
+IMAGE_TAG ?= $(if $(filter salespider,$(PROJECT)),latest,$(PROJECT))
+export PROJECT CONFIG_VOLUME IMAGE_TAG FROM_KIT KEY KIT_PASSWORD_FILE
 export ENV_FILE := $(abspath $(ENV_FILE))
 export COMPOSE_PROJECT_NAME := $(PROJECT)
 export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
@@ -16,12 +18,13 @@ COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-regenerate
+.PHONY: recovery-kit recovery-kit-verify
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
 
-deploy: ## install what is missing, build, start, and wait for the first backup
+deploy: ## install what is missing, build, start, and wait for the first backup; FROM_KIT=… on an empty host
 	@scripts/deploy
 
 start: ## start what was stopped
@@ -47,6 +50,12 @@ psql: ## open a psql session as the superuser
 
 config-regenerate: ## throw the generated configuration away and write it again; passphrase and data stay
 	@scripts/config-regenerate
+
+recovery-kit: ## write one sealed file that, with the repository, is enough to restore on an empty host
+	@scripts/recovery-kit make "$(FILE)"
+
+recovery-kit-verify: ## prove that a recovery kit opens the live repositories: FILE=…
+	@scripts/recovery-kit verify "$(FILE)"
 
 ## Backups
 

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from backup import jobs, pgbackrest, policy, process
+from backup import jobs, pgbackrest, policy, process, protection
 from backup.deployment import Deployment
 from contract import paths
+from contract import protection as protection_texts
 from contract.errors import ProductError
 
 CHECK_TIMEOUT_SECONDS = 180.0
@@ -21,7 +22,10 @@ VERSION_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check: `seen` is the evidence when it is good, the reason when it is not."""
+    """The result of one check: `seen` is the evidence when it is good, the reason when it is not.
+
+    A good one with a hint is a warning: it does not make the check fail.
+    """
 
     name: str
     good: bool
@@ -39,6 +43,7 @@ def run_all(deployment: Deployment) -> Iterator[Finding]:
         ("repository", repository_reads_and_writes),
         ("archiving", stanza_and_archiving_work),
         ("schedule", backups_keep_the_schedule),
+        ("recovery kit", recovery_kit_is_verified),
     )
     for name, check in checks:
         try:
@@ -117,6 +122,15 @@ def backups_keep_the_schedule(deployment: Deployment) -> Iterator[Finding]:
             else:
                 yield Finding(name, True, f"{verdict.latest.label}, ended {verdict.latest.stopped:%Y-%m-%d %H:%M:%S} UTC")
     yield from _damaged(info)
+
+
+def recovery_kit_is_verified(deployment: Deployment) -> Iterator[Finding]:
+    """Look whether a verified recovery kit holds the present passphrases: without one this host must not get lost."""
+    reason = protection.unprotected(deployment)
+    if reason is None:
+        yield Finding("recovery kit", True, "verified, and it holds the present passphrases")
+    else:
+        yield Finding("recovery kit", True, reason, protection_texts.HINT)
 
 
 def _damaged(info: pgbackrest.Info) -> Iterator[Finding]:

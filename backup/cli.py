@@ -9,7 +9,7 @@ import time
 
 import click
 
-from backup import checks, health, jobs, logs, report, status, supervisor
+from backup import checks, health, jobs, logs, report, repository_key, status, supervisor
 from backup.deployment import BackupsOffError, Deployment
 from backup.jobs import BackupRequest
 from backup.signals import stop_on_signals
@@ -98,6 +98,16 @@ def check() -> None:
             f"backup check: {bad} of the checks failed", hint="see the hint below each", exit_code=Exit.CHECK_FAILED
         )
     out.print("Proven now: all of the above. Not proven by this: that a restore works; `make demo` shows one.")
+
+
+@main.command("repository-check")
+def repository_check() -> None:
+    """Tell whether each repository can be read with its configured passphrase. Writes nothing."""
+    troubles = repository_key.trouble(Deployment.open())
+    if troubles:
+        message = "; ".join(trouble.message for trouble in troubles)
+        raise ProductError(message, hint=troubles[0].hint, exit_code=Exit.REPOSITORY)
+    click.echo("every repository opens with its passphrase, or is new")
 
 
 @main.command("status")

@@ -72,6 +72,11 @@ class Volumes:
     database: Path = paths.DATABASE_VOLUME
     pgdata: Path = paths.PGDATA
 
+    @property
+    def used_passphrases(self) -> Path:
+        """The record that setup reads; it lies beside the history."""
+        return self.history.with_name(paths.USED_PASSPHRASES.name)
+
 
 def load_config(directory: Path) -> tuple[SupervisorConfig, str]:
     """Read `supervisor.json`; return it and the digest of what is published.

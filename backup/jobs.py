@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import tenacity
 
-from backup import logs, oplock, pgbackrest, process, schedule
+from backup import logs, oplock, pgbackrest, process, protection, repository_key, schedule
 from backup.deployment import Deployment
 from backup.history import Beginning, Ending, State
 from contract import events
@@ -83,13 +83,29 @@ def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
-    """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one."""
+    """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
+
+    Writes nothing unless the configured passphrase opens each repository, and afterwards remembers the passphrases as used.
+    """
+    if troubles := repository_key.trouble(deployment):
+        message = "; ".join(each.message for each in troubles)
+        return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
     finished = run_patiently(
         pgbackrest.stanza_create(deployment.config.stanza),
         on_line,
         process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS),
     )
-    return _outcome(finished, "stanza-create")
+    outcome = _outcome(finished, "stanza-create")
+    return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
+    try:
+        protection.remember(deployment)
+    except OSError as error:
+        message = f"the passphrases in use cannot be written down: {error.filename}: {error.strerror}"
+        return Outcome("failed", Exit.REPOSITORY, message, "check the free space of the volume backup-state")
+    return outcome
 
 
 def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds: float) -> Outcome:
@@ -105,7 +121,8 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
         stop=deployment.stop,
         on_wait=lambda holder: log.info(events.LOCK_WAITING, holder=holder),
     ):
-        deployment.history.mark_interrupted("backup", deployment.now())
+        if killed := deployment.history.mark_interrupted("backup", deployment.now()):
+            log.warning(events.RUNS_INTERRUPTED, count=killed)
         beginning = Beginning("backup", request.kind, request.repo, request.origin, request.reason)
         run = deployment.history.begin(beginning, deployment.now())
         log.info(events.BACKUP_STARTED, type=request.kind, repo=request.repo, reason=request.reason)
@@ -117,9 +134,15 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
 
 def _run_backup(deployment: Deployment, request: BackupRequest) -> Outcome:
     try:
-        before = read_info(deployment).labels(request.repo)
+        info = read_info(deployment)
     except RepositoryError as error:
         return Outcome("failed", Exit.REPOSITORY, error.message, error.hint)
+    unreadable = next((r for r in info.repositories if r.key == request.repo and not r.is_usable), None)
+    if unreadable is not None:  # without a list from before, any backup would look like the new one
+        return Outcome(
+            "failed", Exit.REPOSITORY, f"repository {request.repo}: {unreadable.message}", "run `make backup-check`"
+        )
+    before = info.labels(request.repo)
     argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind)
     limits = process.Limits(deployment.stop, deadline_seconds(deployment, request.kind), GRACE_SECONDS)
     every = PROGRESS_SECONDS if request.origin == "manual" else QUIET_PROGRESS_SECONDS

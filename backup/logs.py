@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +37,7 @@ def logger() -> structlog.typing.FilteringBoundLogger:
     return log
 
 
-@contextmanager
+@contextlib.contextmanager
 def job_log(directory: Path, name: str, progress_seconds: float) -> Iterator[Callable[[str], None]]:
     """Yield a function that writes a line to standard output and to the log file `name` (rotated at 10 MB).
 
@@ -53,8 +53,9 @@ def job_log(directory: Path, name: str, progress_seconds: float) -> Iterator[Cal
         shown = progress.show(line, time.monotonic())
         if shown is None:
             return
-        print(shorten(shown), flush=True)  # noqa: T201 pgbackrest's own lines
         handler.emit(logging.LogRecord(name, logging.INFO, "", 0, shown, (), None))
+        with contextlib.suppress(OSError):  # the operator's terminal may be gone; the work goes on without it
+            print(shorten(shown), flush=True)  # noqa: T201 pgbackrest's own lines
 
     try:
         yield write

@@ -19,6 +19,8 @@ from contract import paths
 
 INFO_TIMEOUT_SECONDS = 60.0
 
+_LONGEST_REASON = 300
+
 # ok, no stanza path, no backup yet. Not 3 (the stanza's files are missing): its backups may lie there all the same.
 _HARMLESS = (0, 1, 2)
 
@@ -29,7 +31,7 @@ def reason_against(info: pgbackrest.Info) -> str | None:
         return "pgbackrest info names no repository"
     for repository in info.repositories:
         if repository.code not in _HARMLESS:
-            return f"repository {repository.key} cannot be read ({_first_line(repository.message)})"
+            return f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
     if info.backups:
         latest = info.backups[-1]
         count = len(info.backups)
@@ -37,9 +39,9 @@ def reason_against(info: pgbackrest.Info) -> str | None:
     return None
 
 
-def _first_line(text: str) -> str:
+def _in_one_line(text: str) -> str:
     printable = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
-    return printable.strip().splitlines()[0] if printable.strip() else "no message"
+    return " ".join(printable.split())[:_LONGEST_REASON] or "no message"
 
 
 def examine(config: Path) -> str | None:
@@ -57,7 +59,7 @@ def examine(config: Path) -> str | None:
     answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         name = pgbackrest.meaning(answer.exit_code).name
-        return f"pgbackrest info failed with exit code {answer.exit_code} ({name}): {_first_line(answer.stderr)}"
+        return f"pgbackrest info failed with exit code {answer.exit_code} ({name}): {_in_one_line(answer.stderr)}"
     try:
         info = pgbackrest.parse_info(answer.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:

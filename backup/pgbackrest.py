@@ -50,7 +50,10 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
     55: Meaning("file-missing", hint="the stanza is missing in the repository, or the repository was emptied"),
     56: Meaning("db-connect", retry=True, hint="check that the database is running: `docker logs salespider-postgres`"),
     57: Meaning("db-query", hint="read the database's log: `docker logs salespider-postgres`"),
-    58: Meaning("db-mismatch", hint="the database's data directory or identity is not the configured one"),
+    58: Meaning(
+        "db-mismatch",
+        hint="the database is not the configured one; at a restore: the backup may lie on an abandoned timeline",
+    ),
     62: Meaning("stop", hint="somebody ran `pgbackrest stop`: run `pgbackrest start` to allow work again"),
     63: Meaning("term", hint="it was stopped by a signal"),
     64: Meaning("file-write", retry=True, hint="check the free space of the repository"),
@@ -114,6 +117,15 @@ def read_history_file(stanza: str, repo: int, archive_id: str, name: str) -> Arg
     """Return the command that prints one timeline history file."""
     options = (f"--repo={repo}", "--log-level-console=off")
     return (*_command(stanza, "repo-get", *options), f"archive/{stanza}/{archive_id}/{name}")
+
+
+def read_info_file(stanza: str, repo: int, path: str) -> Argv:
+    """Return the command that prints one of pgBackRest's own info files, decrypted; needs neither database nor stanza.
+
+    The timeout is short because pgbackrest retries within it: an unreachable repository takes nine times as long.
+    """
+    options = (f"--repo={repo}", "--log-level-console=off", "--log-level-stderr=warn", "--io-timeout=5")
+    return (*_command(stanza, "repo-get", *options), path)
 
 
 def version() -> Argv:

@@ -13,6 +13,7 @@ from backup.checks import Finding
 from backup.history import Run
 from backup.pgbackrest import Backup, Info
 from backup.status import Status
+from contract import protection
 from contract.supervisor import SupervisorConfig
 
 _UNITS = ("B", "KB", "MB", "GB", "TB")
@@ -107,8 +108,10 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
 def print_finding(out: Console, finding: Finding) -> None:
     """Print one finding, a hint below it when it is bad."""
     mark = "[green]  ok  [/green]" if finding.good else "[red] FAIL [/red]"
+    if finding.good and finding.hint:
+        mark = "[yellow] WARN [/yellow]"
     out.print(f"{mark} {finding.name:<14} {_foreign(finding.seen)}")
-    if not finding.good:
+    if finding.hint:
         out.print(f"       HINT: {_foreign(finding.hint)}")
 
 
@@ -134,6 +137,9 @@ def print_status(out: Console, status: Status, config: SupervisorConfig) -> None
         rows.append((f"{verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
     for name, text in rows:
         out.print(f"{name:<14} {text}")
+    if status.unprotected:
+        out.print(f"[yellow]WARNING[/yellow]        {_foreign(status.unprotected)}")
+        out.print(f"               HINT: {protection.HINT}")
     for problem in status.problems:
         out.print(f"[red]PROBLEM[/red]        {_foreign(problem)}")
     if not status.problems:

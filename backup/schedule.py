@@ -5,7 +5,7 @@ The cron arithmetic is cronsim's, which follows Debian's cron at both daylight-s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -27,14 +27,21 @@ class Due:
 
 def next_run(expression: str, zone: ZoneInfo, after: datetime) -> datetime:
     """Return the first moment of a cron expression after `after`, in UTC."""
-    moment: datetime = next(CronSim(expression, after.astimezone(zone)))
-    return moment.astimezone(UTC)
+    return next(m for m in _moments(CronSim(expression, after.astimezone(zone))) if m > after)
 
 
 def previous_run(expression: str, zone: ZoneInfo, before: datetime) -> datetime:
     """Return the last moment of a cron expression before `before`, in UTC."""
-    moment: datetime = next(CronSim(expression, before.astimezone(zone), reverse=True))
-    return moment.astimezone(UTC)
+    return next(m for m in _moments(CronSim(expression, before.astimezone(zone), reverse=True)) if m < before)
+
+
+def _moments(local: Iterator[datetime]) -> Iterator[datetime]:
+    """Turn cronsim's local moments into UTC.
+
+    In the hour that a clock change repeats, cronsim goes on from the first pass through it even when it was started in
+    the second, and so may begin with a moment on the wrong side of the start: the callers leave those out.
+    """
+    return (moment.astimezone(UTC) for moment in local)
 
 
 def due(expressions: Mapping[BackupType, str], zone: ZoneInfo, since: datetime, now: datetime) -> Due | None:

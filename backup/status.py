@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from backup import health, jobs, policy
+from backup import health, jobs, policy, protection, repository_key
 from backup.deployment import Deployment
 from backup.history import Run
+from backup.pgbackrest import Info
 from backup.postgres import Archiver, DatabaseError, Server
 from contract.errors import ProductError
+
+# pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
+_OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
 @dataclass(frozen=True)
 class Status:
-    """A snapshot. `problems` are sentences, each with what to do; empty means that all is as promised."""
+    """A snapshot. `problems` are sentences, each with what to do; empty means that all is as promised.
+
+    `unprotected` says why the loss of this host would be the loss of the backups: true of every deployment until its
+    recovery kit is verified, so no problem of this moment.
+    """
 
     at: datetime
     doing: str
@@ -26,6 +34,7 @@ class Status:
     freshness: tuple[policy.Freshness, ...]
     last_run: Run | None
     problems: tuple[str, ...]
+    unprotected: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as values that JSON can hold; times are ISO 8601 in UTC."""
@@ -62,14 +71,23 @@ def gather(deployment: Deployment) -> Status:
         expressions = deployment.config.schedule.expressions()
         freshness = policy.freshness(expressions, deployment.zone, backups, now)
         problems += [f"{verdict.kind}: {verdict.problem}" for verdict in freshness if verdict.problem]
-        problems += [f"repository {r.key}: {r.message}" for r in info.repositories if not r.is_usable]
+        problems += _repository_problems(deployment, info)
     except ProductError as error:
         problems.append(f"{error.message}; {error.hint}")
     last_run = deployment.history.last("backup")
     problems += health.run_problems(last_run) + health.supervisor_problems(deployment.history, now)
     heartbeat = deployment.history.heartbeat()
     doing = heartbeat.phase if heartbeat else "has not started yet"
-    return Status(now, doing, server, archiver, waiting, window, freshness, last_run, tuple(problems))
+    unprotected = protection.unprotected(deployment)
+    return Status(now, doing, server, archiver, waiting, window, freshness, last_run, tuple(problems), unprotected)
+
+
+def _repository_problems(deployment: Deployment, info: Info) -> list[str]:
+    """Return why repositories cannot be used: in our words where the passphrase may be the reason, else pgbackrest's."""
+    unusable = [f"repository {r.key}: {r.message}" for r in info.repositories if not r.is_usable]
+    if not unusable or any(name in message for name in _OUT_OF_REACH for message in unusable):
+        return unusable
+    return [f"{trouble.message}; {trouble.hint}" for trouble in repository_key.trouble(deployment)] or unusable
 
 
 def _archiver_problems(archiver: Archiver) -> list[str]:

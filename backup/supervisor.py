@@ -21,6 +21,7 @@ from contract import events
 from contract.exits import Exit
 
 TICK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 5.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
@@ -40,6 +41,7 @@ class Supervisor:
         self._considered_until = deployment.now()
         self._failures = 0
         self._not_before = _ANY_TIME
+        self._next_attempt = ""
         self._after_job: Callable[[Outcome], None] = lambda _outcome: None
         self._doing = ""
         self._beat = ("", _ANY_TIME)
@@ -60,7 +62,7 @@ class Supervisor:
             return self._doing
         self._reload_if_changed()
         if now < self._not_before:
-            return f"{self._doing}; next attempt at {self._local(self._not_before)}"
+            return self._doing + self._next_attempt
         if not self._stanza_ready:
             return self._prepare_stanza(now)
         if not self._first_backup_known:
@@ -73,14 +75,14 @@ class Supervisor:
         try:
             server = self._deployment.postgres.server()
         except DatabaseError as error:
-            self._later(now, at_most=timedelta(seconds=5))
+            self._poll(now, TICK_SECONDS)
             return self._say(f"waiting for the database ({error.message})")
         if server.in_recovery:
-            self._later(now, at_most=timedelta(seconds=5))
+            self._poll(now, POLL_SECONDS)
             paused = " and is paused there: `SELECT pg_wal_replay_resume()` opens it" if server.recovery_paused else ""
             return self._say(f"waiting for the database: it is in recovery{paused}")
         if server.archive_mode == "off":
-            self._later(now, at_most=timedelta(seconds=5))
+            self._poll(now, POLL_SECONDS)
             return self._say("waiting for the database: archiving is off until it is restarted, `make restart`")
         self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
         return self._start(
@@ -95,7 +97,10 @@ class Supervisor:
             self._succeeded()
             self._log.info(events.STANZA_READY, stanza=self._deployment.config.stanza)
         elif outcome.state == "failed":
-            self._log.error(events.STANZA_FAILED, message=outcome.message, hint=outcome.hint)
+            event = events.REPOSITORY_REFUSED if outcome.exit_code == Exit.REPOSITORY else events.STANZA_FAILED
+            self._log.error(event, message=outcome.message, hint=outcome.hint)
+            if outcome.exit_code == Exit.REPOSITORY:
+                self._say(f"waiting for the repository ({outcome.message})")
             self._later(self._deployment.now())
 
     def _first_backup(self, now: datetime) -> str:
@@ -170,10 +175,17 @@ class Supervisor:
             hint = "docker compose restart postgres"
             self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(waiting), hint=hint)
 
-    def _later(self, now: datetime, at_most: timedelta = RETRY_DELAYS[-1]) -> None:
+    def _later(self, now: datetime) -> None:
+        """Try again after a delay that grows with every failure, and name the moment."""
         delay = RETRY_DELAYS[min(self._failures, len(RETRY_DELAYS) - 1)]
         self._failures += 1
-        self._not_before = now + min(delay, at_most)
+        self._not_before = now + delay
+        self._next_attempt = f"; next attempt at {self._local(self._not_before)}"
+
+    def _poll(self, now: datetime, seconds: float) -> None:
+        """Look again soon, without a word: a new sentence every few seconds would flood the log."""
+        self._not_before = now + timedelta(seconds=seconds)
+        self._next_attempt = ""
 
     def _succeeded(self) -> None:
         self._failures = 0

@@ -1,4 +1,4 @@
-"""From `docker compose up -d` with built images to the first completed full backup of an empty database: where the time goes.
+"""From `docker compose up -d` with built images to the first full backup of an empty database: where the time goes.
 
 Runs a stack of its own several times and prints the median of each phase. `python3 benchmarks/first_backup.py [RUNS]`
 """
@@ -86,10 +86,10 @@ def main() -> None:
         settings = Path(folder) / "env"
         settings.write_text(SETTINGS, "utf-8")
         measured = [one_run(settings) for _ in range(runs)]
-    print(f"| phase | median of {runs}, s | min – max |\n| --- | --- | --- |")
+    print(f"| phase | median of {runs}, s | min - max |\n| --- | --- | --- |")
     for phase in measured[0]:
         values = [run[phase] for run in measured]
-        print(f"| {phase} | {statistics.median(values):.2f} | {min(values):.2f} – {max(values):.2f} |")
+        print(f"| {phase} | {statistics.median(values):.2f} | {min(values):.2f} - {max(values):.2f} |")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,9 @@ STATE: Final = Path("/var/lib/salespider/state")
 
 SUPERVISOR_JSON: Final = "supervisor.json"
 MANIFEST_JSON: Final = "manifest.json"
+PROTECTION_JSON: Final = "protection.json"
+"""Beside the manifest and not in it: it is a record, and a new one is no new configuration."""
+
 PGBACKREST_CONF: Final = "pgbackrest.conf"
 REPO_CONF: Final = "conf.d/repo.conf"
 POSTGRESQL_CONF: Final = "postgresql/postgresql.conf"
@@ -50,6 +53,8 @@ KEYS: Final = "keys"
 
 OPERATION_LOCK: Final = LOCK / "operation.lock"
 HISTORY: Final = STATE / "history.sqlite"
+USED_PASSPHRASES: Final = STATE / "passphrases.json"
+"""The fingerprints of the passphrases that a stanza was created with; written by the supervisor, read by setup."""
 
 RESTORE_COMMAND: Final = "/usr/local/bin/pgbackrest-restore-command"
 """The wrapper around `archive-get` that tells the end of the archive from a failure to read it."""

@@ -62,6 +62,8 @@ class Repository(_Frozen):
     type: RepositoryType
     location: str
     encrypted: bool
+    passphrase_fingerprint: str | None = None
+    """Of the passphrase it is configured with, none for a plain repository. Not a secret, and nobody can go back from it."""
     retention_full: int
     retention_diff: int
     retention_full_type: RetentionType = "count"

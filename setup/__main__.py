@@ -9,14 +9,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
-from setup import check, dotenv, environment, host_directory, passphrase, repositories
+from contract.protection import unprotected
+from setup import check, dotenv, environment, host_directory, passphrase, protection, repositories
+from setup.defect import told
+from setup.needs import passphrase_needs
 from setup.passphrase import Secrets
 from setup.places import Mounts, Places
 from setup.publish import publish
@@ -41,10 +43,13 @@ def configure(settings: Settings, places: Places) -> str:
     Raises ProductError, before anything is written if the settings or the directories are the reason.
     """
     new_directories = _new_directories(settings, places)
-    files = render(settings, _secrets(settings, places, may_create=True))
+    secrets = _secrets(settings, places, may_create=True)
+    files = render(settings, secrets)
     for repository in new_directories:
-        host_directory.adopt(places.repository(repository.key), repository.location, places.database)
-    return report(settings, publish(files, places.configuration, places.publisher))
+        host_directory.adopt(places.directory(repository.key), repository.location, places.database)
+    publication = publish(files, places.configuration, places.publisher)
+    protection.publish_kit(places)
+    return report(settings, publication, _unprotected(settings, secrets, places))
 
 
 def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
@@ -54,10 +59,12 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     found = check.difference(render(settings, secrets), places.configuration)
     options = {name: value for repository in settings.repositories for name, value in _options(repository, secrets)}
     effective = check.effective(environment.read(Variables).variables, options)
-    return "\n".join([*introduction(settings), "", *effective, "", *check.tell(found)]), found.exit_code
+    return "\n".join(
+        [*introduction(settings, _unprotected(settings, secrets, places)), "", *effective, "", *check.tell(found)]
+    ), found.exit_code
 
 
-def main(arguments: Sequence[str], places: Places, mounts: Mounts | None = None) -> int:
+def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
     """Run once and return the exit code."""
     try:
         request = _request(arguments)
@@ -71,9 +78,7 @@ def main(arguments: Sequence[str], places: Places, mounts: Mounts | None = None)
         print(error, file=sys.stderr)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        print(f"unexpected {type(error).__name__} at {place}: a defect, please report this line", file=sys.stderr)
+        print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
     return code
 
@@ -123,7 +128,7 @@ def _new_directories(settings: Settings, places: Places) -> list[Posix]:
     for repository in settings.repositories:
         if isinstance(repository, Posix):
             try:
-                if host_directory.check(places.repository(repository.key), repository, places.database):
+                if host_directory.check(places.directory(repository.key), repository, places.database):
                     new.append(repository)
             except InvalidConfigurationError as error:
                 problems += error.problems
@@ -133,12 +138,14 @@ def _new_directories(settings: Settings, places: Places) -> list[Posix]:
 
 
 def _secrets(settings: Settings, places: Places, *, may_create: bool) -> Secrets:
-    encrypted = {
-        repository.key: repository.policy.passphrase
-        for repository in settings.repositories
-        if repositories.is_encrypted(repository)
-    }
-    return passphrase.load(places.secrets, encrypted, settings.superuser_password, may_create=may_create)
+    used = protection.read_used(places.state)
+    needs = passphrase_needs(settings, places)
+    return passphrase.load(places.secrets, needs, settings.superuser_password, used, may_create=may_create)
+
+
+def _unprotected(settings: Settings, secrets: Secrets, places: Places) -> str | None:
+    present = {repository.key: secrets.fingerprint(repository.key) for repository in settings.repositories}
+    return unprotected(present, protection.read_kit(places.secrets))
 
 
 def _options(repository: repositories.Repository, secrets: Secrets) -> tuple[repositories.Option, ...]:
@@ -147,4 +154,4 @@ def _options(repository: repositories.Repository, secrets: Secrets) -> tuple[rep
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], Places()))
+    sys.exit(main(Places(), sys.argv[1:]))

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
-from setup import files, passphrase
-from setup.fingerprint import masked
+from setup import cipher, files, passphrase
 from setup.publish import previously_published
 from setup.variables import Variables
 
+_SHOWN_DIGITS = 8
 _SECRET_OPTION = re.compile(
     r"^(repo[1-9]-(?:cipher-pass|s3-key|s3-key-secret|s3-token|s3-sse-customer-key|azure-key|gcs-key))=(.*)$"
 )
@@ -85,6 +85,11 @@ def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return _masked(value.get_secret_value())
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def masked(secret: str) -> str:
+    """Return what is shown in place of a secret: a sign by which two people can tell whether they have the same one."""
+    return f"*** (fingerprint {cipher.fingerprint(secret)[:_SHOWN_DIGITS]})"
 
 
 def _masked(secret: str) -> str:

@@ -2,9 +2,10 @@
 
 Setup sees values only after Compose has read the file: a `$` in a password is gone by then, and of two lines with the
 same name only one is left. So the text itself is read here as well, by Compose's rules
-(https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/): 'single quotes' take everything
-as it stands, "double quotes" know backslashes, and unquoted values end at a blank with a # behind it; the latter two
-have variables expanded, of which only those count here that the file itself sets.
+(https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/): between 'single quotes' everything
+is taken as it stands, but for a quote behind a backslash; "double quotes" know backslashes, and unquoted values end at a
+blank with a # behind it. The latter two have variables expanded, of which only those count here that the file itself
+sets.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from contract.errors import Problem
 
 _ASSIGNMENT = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*[=:][ \t]*")
-_SINGLE = re.compile(r"'([^']*)'")
+_SINGLE = re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL)
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _REST = re.compile(r"[ \t]*(?:#[^\n]*)?(?=\n|\Z)")
 _UNQUOTED = re.compile(r"[^\n]*")
@@ -106,7 +107,7 @@ class _Reader:
             return None
         self.at = rest.end() + 1
         if quote == "'":
-            return quoted[1]
+            return quoted[1].replace("\\'", "'")
         unescaped = _ESCAPE.sub(lambda found: _ESCAPES.get(found[0], found[0]), quoted[1])
         expanded = self._expanded(name, unescaped)
         return None if expanded is None else expanded.replace("\0", "$")

@@ -53,7 +53,7 @@ def render(settings: Settings, secrets: Secrets) -> dict[str, str]:
     if settings.server.extra is not None:
         files[paths.EXTRA_CONF] = settings.server.extra
     files[paths.SUPERUSER_PASSWORD] = secrets.superuser_password.get_secret_value() + "\n"
-    files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings).model_dump(mode="json"))
+    files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings, secrets).model_dump(mode="json"))
     files[paths.MANIFEST_JSON] = _manifest(files)
     return files
 
@@ -69,7 +69,7 @@ def _block(repository: Repository, secrets: Secrets) -> dict[str, object]:
     }
 
 
-def _supervisor(settings: Settings) -> SupervisorConfig:
+def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
     return SupervisorConfig(
         mode=settings.mode,
         reason=settings.reason,
@@ -77,13 +77,14 @@ def _supervisor(settings: Settings) -> SupervisorConfig:
         time_zone=settings.time_zone,
         database=settings.database,
         schedule=settings.schedule,
-        repositories=tuple(_entry(settings, repository) for repository in settings.repositories),
+        repositories=tuple(_entry(settings, secrets, repository) for repository in settings.repositories),
     )
 
 
-def _entry(settings: Settings, repository: Repository) -> supervisor.Repository:
+def _entry(settings: Settings, secrets: Secrets, repository: Repository) -> supervisor.Repository:
     reach = settings.window(repository)
-    return repositories.entry(repository, str(reach), int(reach.least.total_seconds()))
+    entry = repositories.entry(repository, str(reach), int(reach.least.total_seconds()))
+    return entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(repository.key)})
 
 
 def _manifest(files: Mapping[str, str]) -> str:

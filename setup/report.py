@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from contract import protection
 from contract.supervisor import Mode
 from setup.publish import Publication
 from setup.settings import Settings
@@ -11,15 +12,18 @@ from setup.settings import Settings
 _STATE: dict[Mode, str] = {"backups": "on", "off": "off", "hosted": "off, the database is a hosted one"}
 
 
-def report(settings: Settings, publication: Publication) -> str:
-    """Return the lines to print."""
-    return "\n".join([*introduction(settings), *_changes(publication)])
+def report(settings: Settings, publication: Publication, unprotected: str | None = None) -> str:
+    """Return the lines to print; `unprotected` says why the loss of this host would be one of the backups."""
+    return "\n".join([*introduction(settings, unprotected), *_changes(publication)])
 
 
-def introduction(settings: Settings) -> Iterator[str]:
+def introduction(settings: Settings, unprotected: str | None = None) -> Iterator[str]:
     """Return the lines that say what is configured, and what deserves attention."""
     yield from _configuration(settings)
     yield from _warnings(settings)
+    if unprotected:
+        yield f"warning: {unprotected}"
+        yield f"HINT: {protection.HINT}"
 
 
 def _configuration(settings: Settings) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pydantic import SecretStr
@@ -11,6 +12,7 @@ from contract.errors import InvalidConfigurationError, Problem
 from contract.supervisor import FULL_AFTER, Database, Mode, Schedule
 from setup import environment, extra_config, limits
 from setup.assemble import Assembled, assemble, check_unused
+from setup.compose import GCS_KEY
 from setup.mode import Decision, decide
 from setup.places import Mounts
 from setup.repositories import Repository
@@ -18,7 +20,7 @@ from setup.values import Rejected
 from setup.variables import Variables, known_variables, misplaced
 from setup.window import Window, window
 
-__all__ = ["Compression", "Server", "Settings", "known_variables", "read_settings"]
+__all__ = ["Compression", "Server", "Settings", "effective_environment", "known_variables", "read_settings"]
 
 _DEFAULT_PROCESS_MAX = 4
 # pgBackRest's own defaults, except for lz4, where the best-practices document asks for 1 (which is also its default).
@@ -74,6 +76,12 @@ class Settings:
     server: Server
     warnings: tuple[Problem, ...]
 
+    @property
+    def passphrases(self) -> dict[int, SecretStr]:
+        """Return those that the operator has given, by the number of the repository."""
+        given = {repository.key: repository.policy.passphrase for repository in self.repositories}
+        return {key: passphrase for key, passphrase in given.items() if passphrase}
+
     def window(self, repository: Repository) -> Window:
         """Return how far back a repository reaches."""
         policy = repository.policy
@@ -105,6 +113,24 @@ def read_settings(cpu_count: int, mounts: Mounts | None = None, known: Iterable[
     settings = _settings(variables, decision, found.repositories, extra, cpu_count)
     warnings = (*limits.unwise(variables, cpu_count), *found.warnings, *_short_windows(settings))
     return replace(settings, warnings=warnings)
+
+
+def effective_environment(mounts: Mounts | None = None) -> dict[str, str]:
+    """Return every variable of ours that is set, by name; one given as NAME_FILE by its value, as GCS_KEY is.
+
+    Call it only after `read_settings` has found nothing wrong. Raises Rejected when a file cannot be read all the same.
+    """
+    found: dict[str, str] = {}
+    for name in known_variables():
+        text = environment.text_of(name)
+        if isinstance(text, Rejected):
+            raise text
+        if text is not None:
+            found[name] = text
+    if path := found.pop(GCS_KEY, None):
+        with suppress(Rejected):  # the application may use it for something else
+            found["GCS_KEY_JSON"] = environment.content(str((mounts or Mounts()).gcs_key), f"the file {path}")
+    return found
 
 
 def _extra(variables: Variables, mounts: Mounts, problems: list[Problem]) -> str | None:

@@ -7,8 +7,8 @@ before there is one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import UTC, datetime, timedelta
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from backup.pgbackrest import Backup, Info, RestoreTarget
@@ -17,6 +17,10 @@ from contract.errors import ProductError
 from contract.exits import Exit
 
 Verb = Literal["latest", "backup", "pitr"]
+
+STOP_PRECISION: Final = timedelta(seconds=1)
+"""pgBackRest lists whole seconds: a backup may have become consistent at any moment of the second it is said to end in,
+and recovery to a target before that moment fails with the files already overwritten."""
 
 
 class RefusedError(ProductError):
@@ -123,11 +127,11 @@ def _plan_of_time(wanted: Wanted, backups: tuple[Backup, ...], branch: Branch, n
         raise RefusedError(
             f"the target {_both(wanted.at, zone)} lies in the future", "for the latest state use `make restore-latest`"
         )
-    before = [b for b in backups if b.stopped < wanted.at]
+    before = [b for b in backups if b.stopped + STOP_PRECISION <= wanted.at]
     if not before:
         raise RefusedError(
             f"the target {_both(wanted.at, zone)} lies before the end of the earliest backup",
-            f"the earliest possible target is just after {_both(backups[0].stopped, zone)}",
+            f"the earliest possible target is {_both(backups[0].stopped + STOP_PRECISION, zone)}",
         )
     return Plan(wanted, before[-1], RestoreTarget("time", wanted.at), branch.timeline)
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.integration.site import must, program
 
 from contract import paths
+from tests.integration.site import must, program
 
 CONSISTENCY: Final = Path(__file__).parents[1] / "consistency"
 GOLDEN: Final = CONSISTENCY / "golden"

@@ -35,8 +35,8 @@ def me() -> Owner:
 @pytest.fixture
 def places(tmp_path: Path, me: Owner) -> Places:
     """Return empty directories."""
-    names = ("configuration", "secrets", "repository", "repository2", "repository3", "repository4")
-    configuration, secrets, *repositories = (tmp_path / name for name in names)
-    for folder in (configuration, secrets, *repositories):
+    names = ("configuration", "secrets", "state", "repository", "repository2", "repository3", "repository4")
+    configuration, secrets, state, *repositories = (tmp_path / name for name in names)
+    for folder in (configuration, secrets, state, *repositories):
         folder.mkdir()
-    return Places(configuration, secrets, tuple(repositories), publisher=me, database=me)
+    return Places(configuration, secrets, tuple(repositories), state, publisher=me, database=me)

@@ -781,7 +781,7 @@ def test_nothing_is_written(
         patch.dict(os.environ, {name: value for name, value in variables.items() if value}, clear=True),
         patch("os.cpu_count", return_value=8),
     ):
-        assert main((), places) == Exit.CONFIGURATION
+        assert main(places) == Exit.CONFIGURATION
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.endswith("\n".join(f"\n{problem}" for problem in problems) + "\n")

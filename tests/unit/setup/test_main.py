@@ -14,12 +14,13 @@ from setup.__main__ import main
 from setup.places import Places
 
 POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backups", "TZ": "Europe/Berlin"}
+HINT = "run `make recovery-kit`, keep the file away from this host, then prove it: `make recovery-kit-verify FILE=…`"
 WRITTEN = "manifest.json, pgbackrest.conf, postgresql/pg_hba.conf, postgresql/pg_ident.conf, postgresql/postgresql.conf"
 
 
 def run(places: Places, variables: dict[str, str]) -> int:
     with patch.dict(os.environ, variables, clear=True):
-        return main((), places)
+        return main(places)
 
 
 def everything(places: Places) -> dict[Path, bytes]:
@@ -42,6 +43,8 @@ def test_backups_on(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
         "repository 1: posix, /srv/backups, encrypted\n"
         "retention: 7 full and 4 differential backups, a window of 6 to 7 weeks\n"
         "schedule: full 0 2 * * 0, differential 0 2 * * 1-6, incremental off (time zone Europe/Berlin)\n"
+        "warning: not protected against loss of this host: no recovery kit has been made and verified\n"
+        f"HINT: {HINT}\n"
         f"written: conf.d/repo.conf, {WRITTEN}, postgresql/superuser-password, supervisor.json\n"
     )
 
@@ -83,7 +86,7 @@ def test_switching_off_removes_the_repository_and_keeps_its_passphrase(
 
 def test_two_at_once_end_with_one_configuration(places: Places) -> None:
     with patch.dict(os.environ, POSIX, clear=True), ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(lambda _: main((), places), range(2))) == [0, 0]
+        assert list(pool.map(lambda _: main(places), range(2))) == [0, 0]
     before = everything(places)
     assert run(places, POSIX) == 0
     assert everything(places) == before
@@ -100,7 +103,7 @@ def test_problems_are_told_on_standard_error_and_nothing_is_written(
 
 
 def test_a_foreign_directory_stops_everything(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    (places.repository(1) / "holiday.jpg").touch()
+    (places.repository / "holiday.jpg").touch()
     before = everything(places)
     assert run(places, POSIX) == 10
     assert "holds what is not pgbackrest's: holiday.jpg" in capsys.readouterr().err
@@ -108,12 +111,12 @@ def test_a_foreign_directory_stops_everything(places: Places, capsys: pytest.Cap
 
 
 def test_a_damaged_passphrase_stops_everything(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
-    (places.secrets / "repo1-cipher-pass").write_text("hunter2\n")
-    before, mode = everything(places), places.repository(1).stat().st_mode
+    (places.secrets / "repo1-cipher-pass").write_text("hunter2\nhunter3\n")
+    before, mode = everything(places), places.repository.stat().st_mode
     assert run(places, POSIX) == 10
     assert "hunter2" not in capsys.readouterr().err
     assert everything(places) == before
-    assert places.repository(1).stat().st_mode == mode
+    assert places.repository.stat().st_mode == mode
 
 
 def test_the_unexpected_is_one_line_without_secrets(
@@ -143,7 +146,7 @@ def test_no_output_ever_holds_a_secret(places: Places, capsys: pytest.CaptureFix
 
 def test_the_defaults_are_the_containers_places() -> None:
     places = Places()
-    assert [str(places.configuration), str(places.secrets), str(places.repository(4))] == [
+    assert [str(places.configuration), str(places.secrets), str(places.directory(4))] == [
         "/pgbackrest-config",
         "/var/lib/salespider/secrets",
         "/var/lib/pgbackrest4",

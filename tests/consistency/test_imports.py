@@ -1,0 +1,121 @@
+"""Who may import what: the two images stay apart, decisions stay pure, and each effect has one door."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.consistency.source import Module, modules
+
+PURE = (
+    "backup/pgbackrest.py",
+    "backup/schedule.py",
+    "backup/policy.py",
+    "backup/progress.py",
+    "backup/restore/plan.py",
+    "backup/restore/timeline.py",
+    "setup/render.py",
+)
+EFFECTS = {"subprocess", "psycopg", "sqlite3", "docker", "structlog", "httpx", "os", "threading", "time", "socket"}
+CLOCKS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+DOORS = {
+    "subprocess": {"backup/process.py"},
+    "psycopg": {"backup/postgres.py"},
+    "docker": {"backup/restore/container.py"},
+    "sqlite3": {"backup/history.py"},
+}
+READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
+MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
+# Run where there is no library, or where loading one would be too dear.
+STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health")
+
+EVERY = pytest.mark.parametrize("module", modules(), ids=lambda module: module.path)
+
+
+def by_path(path: str) -> Module:
+    return next(module for module in modules() if module.path == path)
+
+
+def attributes(module: Module) -> Iterator[tuple[str, ast.AST]]:
+    """Every `a.b` in a module."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield f"{node.value.id}.{node.attr}", node
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(modules()) > 30
+
+
+@EVERY
+def test_the_images_share_the_contract_and_nothing_else(module: Module) -> None:
+    allowed = {"setup": {"setup", "contract"}, "backup": {"backup", "contract"}, "contract": {"contract"}}
+    assert module.imported_packages() & {"setup", "backup", "contract", "tests"} <= allowed[module.package]
+
+
+@EVERY
+def test_nothing_is_imported_relatively(module: Module) -> None:
+    assert not [node for node in ast.walk(module.tree) if isinstance(node, ast.ImportFrom) and node.level]
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_a_pure_module_has_no_effects_and_no_clock(path: str) -> None:
+    module = by_path(path)
+    assert module.imported_packages() & EFFECTS == set()
+    assert {name for name, _ in attributes(module)} & CLOCKS == set()
+    assert not [n for n in ast.walk(module.tree) if isinstance(n, ast.Name) and n.id in {"open", "print", "input"}]
+
+
+@pytest.mark.parametrize("library", DOORS)
+def test_each_effect_has_one_door(library: str) -> None:
+    assert {module.path for module in modules() if library in module.imported_packages()} == DOORS[library]
+
+
+def test_the_environment_is_read_in_one_module_of_each_image() -> None:
+    names = {"os.environ", "os.environb", "os.getenv", "os.putenv"}
+    readers = {
+        module.path for module in modules() if names & ({name for name, _ in attributes(module)} | set(module.imports()))
+    }
+    assert readers == READS_ENVIRONMENT
+
+
+def exits(tree: ast.AST) -> bool:
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in {"exit", "_exit", "abort"} and _is(node.value, {"sys", "os"}))
+        or _is(node, {"SystemExit", "exit", "quit"})
+        for node in ast.walk(tree)
+    )
+
+
+def _is(node: ast.AST, names: set[str]) -> bool:
+    return isinstance(node, ast.Name) and node.id in names
+
+
+def is_main_guard(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'"
+
+
+@EVERY
+def test_only_the_commands_exit(module: Module) -> None:
+    if module.path in MAY_EXIT:
+        return
+    assert not any(exits(statement) for statement in module.tree.body if not is_main_guard(statement))
+
+
+@pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)
+def test_what_runs_without_libraries_imports_none(name: str) -> None:
+    by_name = {module.name: module for module in modules()}
+    waiting, seen = [name], set[str]()
+    while waiting:
+        module = by_name[waiting.pop()]
+        seen.add(module.name)
+        for imported in module.imports():
+            top = imported.split(".", 1)[0]
+            assert top in sys.stdlib_module_names | {"backup", "contract"}, f"{module.path} imports {imported}"
+            found = imported if imported in by_name else imported.rpartition(".")[0]
+            if found in by_name and found not in seen:
+                waiting.append(found)
+    assert len(seen) > 1

@@ -1,0 +1,48 @@
+"""Backups in a directory of the host: a missing one is made, a foreign one is left alone."""
+
+from __future__ import annotations
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.stack import CommandFailedError, Stack
+
+
+def look(stack: Stack, script: str) -> str:
+    """Run a shell script in the directory that holds the repository's, whoever owns that one."""
+    return stack.in_helper(f"cd /host; {script}", {"/host": str(stack.directory)})
+
+
+def test_a_missing_directory_is_made_and_given_to_the_containers_user(stacks: Stacks) -> None:
+    """Docker makes it for root; setup gives it to uid 999; the backup lands in it."""
+    stack = stacks.new()
+    place = stack.directory / "backups"
+    stack.configure(PGBACKREST_REPO1_TYPE="posix", PGBACKREST_REPO1_PATH=str(place), BACKUP_CPU_LIMIT="2")
+    stack.start()
+    assert look(stack, "stat -c '%a %u:%g' backups").strip() == "750 999:999"
+    label = stack.backups()[0]["label"]
+    assert look(stack, f"test -s backups/backup/salespider/{label}/backup.manifest && echo there").strip() == "there"
+    assert look(stack, "find backups -not -user 999 | head -1") == ""
+    assert "backup-repo" not in " ".join(str(mount.get("Name")) for mount in stack.inspect("backup")["Mounts"])
+
+
+def test_a_foreign_directory_is_refused_and_left_alone(stacks: Stacks) -> None:
+    """Somebody's photos are no repository: setup ends with 10, nothing starts, and no file is touched."""
+    stack = stacks.new()
+    place = stack.directory / "photos"
+    place.mkdir(mode=0o755)
+    (place / "holiday.jpg").write_bytes(b"a photo")
+    before = look(stack, "stat -c '%n %a %u:%g %s %Y %Z' photos photos/*")
+    stack.configure(PGBACKREST_REPO1_TYPE="posix", PGBACKREST_REPO1_PATH=str(place))
+    try:
+        stack.up()
+    except CommandFailedError:
+        pass
+    else:
+        raise AssertionError("docker compose up succeeded")
+    assert stack.state("setup")["ExitCode"] == 10
+    assert not stack.state("postgres")["Running"]
+    assert not stack.state("backup")["Running"]
+    result = stack.make("deploy")
+    assert result.code == 10, result.output
+    assert "holiday.jpg" in result.output
+    assert "HINT:" in result.output
+    assert look(stack, "stat -c '%n %a %u:%g %s %Y %Z' photos photos/*") == before

@@ -1,0 +1,278 @@
+"""The restore verbs: plan, ask, do, report, each with its exit code."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from backup import __main__ as entry
+from backup import jobs, oplock, process
+from backup.deployment import Deployment
+from backup.restore import command as module
+from backup.restore.timeline import FIRST, Branch
+from contract.exits import Exit
+from tests.unit.backup.fakes import (
+    FakeContainer,
+    FakePgbackrest,
+    Reply,
+    World,
+    make_backup,
+    make_info,
+    runs_of,
+    wal_segment,
+)
+
+FULL = make_backup("20260301-020000F")
+CURRENT = "000000010000000000000005"
+NO_HISTORY = process.Captured(0, b"{}", "")
+
+Type = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def container(monkeypatch: pytest.MonkeyPatch) -> FakeContainer:
+    made = FakeContainer()
+
+    def connect(name: str) -> FakeContainer:
+        made.name = name
+        return made
+
+    monkeypatch.setattr(module, "DatabaseContainer", connect)
+    return made
+
+
+@pytest.fixture
+def command(
+    world: World,
+    engine: FakePgbackrest,
+    container: FakeContainer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Type:
+    """Type a restore, of a running database with one backup; return exit code and both streams."""
+    engine.info, engine.captured = make_info(FULL), {"repo-ls": NO_HISTORY}
+    wal = world.volumes.pgdata / "pg_wal"
+    wal.mkdir(parents=True)
+    (wal / CURRENT).write_bytes(wal_segment(CURRENT))
+    monkeypatch.setattr(Deployment, "open", lambda *_args: world.deployment)
+    monkeypatch.setattr(module, "stop_on_signals", lambda _stop: None)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["salespider-backup", "restore", *words])
+        code = entry.run()
+        printed = capsys.readouterr()
+        return int(code), printed.out, printed.err
+
+    return run
+
+
+def restored(world: World, *lines: str) -> Reply:
+    """A pgbackrest that restores: the old WAL is gone afterwards."""
+    return Reply(lines=lines, does=(world.volumes.pgdata / "pg_wal" / CURRENT).unlink)
+
+
+def listing(*names: str) -> process.Captured:
+    return process.Captured(0, json.dumps({name: {"type": "file"} for name in names}).encode(), "")
+
+
+# --- success ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_tells_its_plan_its_steps_and_its_end(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    world.postgres.timeline = 2
+    engine.script(restored(world))
+    code, out, err = command("--yes", "latest")
+    assert (code, err) == (Exit.OK, "")
+    lines = out.splitlines()
+    assert lines[0] == "2026-03-04 12:00:00 UTC: restore (latest)"
+    assert lines[1].startswith("  restore to  the latest state: ")
+    assert f"==> the last WAL segment {CURRENT} is archived" in lines
+    assert "==> stopping salespider-postgres" in lines
+    assert lines[-2].startswith("RESTORED: the database is open since 2026-03-04 12:00:00 UTC on timeline 2; downtime ")
+    assert lines[-1] == "Next: take a full backup of the restored database: make backup"
+    assert container.calls == ["stop", "start"]
+
+
+def test_everything_that_was_told_is_in_the_log_file(command: Type, world: World, engine: FakePgbackrest) -> None:
+    engine.script(restored(world, "P00   INFO: restore size = 22MB"))
+    command("--yes", "latest")
+    text = (world.volumes.log / "restore.log").read_text("utf-8")
+    assert "restore (latest)" in text
+    assert "P00   INFO: restore size = 22MB" in text
+    assert "==> starting salespider-postgres; it recovers now" in text
+
+
+def test_a_restore_is_recorded(command: Type, world: World, engine: FakePgbackrest) -> None:
+    engine.script(restored(world))
+    command("--yes", "backup", FULL.label)
+    (run,) = world.deployment.history.recent("restore")
+    assert (run.what, run.state, run.exit_code, run.label) == ("backup", "succeeded", 0, FULL.label)
+    assert run.message.startswith("RESTORED: ")
+
+
+def test_wal_that_is_kept_is_told(command: Type, world: World, engine: FakePgbackrest) -> None:
+    engine.script(restored(world))
+    _, out, _ = command("--yes", "pitr", "2026-03-04 11:00:00")
+    kept = world.volumes.database / "old-wal-20260304-120000"
+    assert f"WAL that the archive never saw is kept in {kept}" in out.splitlines()
+    assert kept.is_dir()
+
+
+def test_the_container_can_be_named_by_the_environment(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_CONTAINER", "demo-postgres")
+    engine.script(restored(world))
+    _, out, _ = command("--yes", "latest")
+    assert container.name == "demo-postgres"
+    assert "==> stopping demo-postgres" in out
+
+
+def test_the_plan_is_made_again_after_the_database_has_settled(
+    command: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newer = make_backup("20260301-020000F_20260304-115900D")
+
+    def settle() -> str:
+        engine.info = make_info(FULL, newer)
+        return CURRENT
+
+    monkeypatch.setattr(world.postgres, "switch_wal", settle)
+    engine.script(restored(world))
+    command("--yes", "latest")
+    assert f"--set={newer.label}" in next(argv for argv in engine.ran if "restore" in argv)
+
+
+# --- the question -----------------------------------------------------------------------------------------------------
+
+
+def test_without_a_terminal_and_without_yes_nothing_happens(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    code, out, err = command("latest")
+    assert code == Exit.NOT_CONFIRMED
+    assert err == "not confirmed; nothing was changed\nHINT: answer y, or run it with CONFIRM=yes\n"
+    assert "  is lost     nothing that is readable" in out.splitlines()
+    assert container.calls == []
+    assert "restore" not in engine.verbs
+    assert runs_of(world.deployment.history) == []
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", Exit.OK), ("n\n", Exit.NOT_CONFIRMED), ("\n", Exit.NOT_CONFIRMED)])
+def test_at_a_terminal_the_answer_decides(
+    command: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch, answer: str, code: Exit
+) -> None:
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    engine.script(restored(world))
+    assert command("latest")[0] == code
+
+
+# --- refusals and failures --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("backup", "20200101-000000F"), "restore refused: there is no backup set '20200101-000000F'"),
+        (("pitr", "2020-01-01 00:00:00"), "restore refused: the target 2020-01-01 00:00:00 UTC lies before the end"),
+        (("pitr", "tomorrow"), "restore refused: TARGET is not a time: 'tomorrow'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_stops(
+    command: Type, container: FakeContainer, words: tuple[str, ...], message: str
+) -> None:
+    code, _, err = command("--yes", *words)
+    assert code == Exit.RESTORE_REFUSED
+    assert err.startswith(message)
+    assert "\nHINT: " in err
+    assert container.calls == []
+
+
+def test_a_failure_before_the_first_byte_is_exit_code_17_and_recorded(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    engine.script(Reply(75))
+    code, _, err = command("--yes", "latest")
+    assert code == Exit.RESTORE_UNDONE
+    assert "the old database runs again" in err
+    (run,) = world.deployment.history.recent("restore")
+    assert (run.state, run.exit_code) == ("failed", Exit.RESTORE_UNDONE)
+    assert container.running
+
+
+def test_a_failure_half_way_is_exit_code_18_and_recorded(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    engine.script(Reply(42, does=restored(world).does))
+    code, _, err = command("--yes", "latest")
+    assert code == Exit.RESTORE_INCOMPLETE
+    assert "THE DATABASE IS DOWN" in err
+    (run,) = world.deployment.history.recent("restore")
+    assert (run.state, run.exit_code) == ("failed", Exit.RESTORE_INCOMPLETE)
+
+
+def test_an_unforeseen_error_is_recorded_too(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    def explode() -> None:
+        raise ZeroDivisionError
+
+    container.on_stop = explode
+    with pytest.raises(ZeroDivisionError):
+        command("--yes", "latest")
+    (run,) = world.deployment.history.recent("restore")
+    assert (run.state, run.exit_code, run.message) == ("failed", Exit.UNEXPECTED, "ended by an unforeseen error")
+
+
+def test_while_a_backup_runs_the_restore_waits_and_says_so(
+    command: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_PATIENCE_SECONDS", 0.05)
+    with oplock.hold(
+        world.volumes.operation_lock, "full backup (schedule)", patience_seconds=0, stop=world.stop, on_wait=print
+    ):
+        code, out, err = command("--yes", "latest")
+    assert code == Exit.BUSY
+    assert out.startswith("waiting for the full backup (schedule) (since ")
+    assert err.startswith("operation lock: held by full backup (schedule)")
+    assert engine.ran == []
+
+
+# --- timelines --------------------------------------------------------------------------------------------------------
+
+
+def test_an_archive_without_history_files_is_the_first_branch(engine: FakePgbackrest) -> None:
+    engine.captured = {"repo-ls": NO_HISTORY}
+    assert module.newest_branch(make_info(FULL)) == FIRST
+
+
+def test_without_an_archive_nothing_is_asked(engine: FakePgbackrest) -> None:
+    assert module.newest_branch(make_info(FULL, archive=())) == FIRST
+    assert engine.ran == []
+
+
+def test_the_newest_history_file_is_read(engine: FakePgbackrest) -> None:
+    newest = "archive/salespider/17-1/00000003.history"
+    engine.captured = {
+        "repo-ls": listing("00000002.history", "00000003.history"),
+        newest: process.Captured(0, b"1\t0/6000000\tno reason\n\n2\t0/A000000\tno reason\n", ""),
+    }
+    assert module.newest_branch(make_info(FULL)) == Branch(3, {1: 0x6000000, 2: 0xA000000})
+
+
+@pytest.mark.parametrize("failing", ["repo-ls", "repo-get"])
+def test_a_history_that_cannot_be_read_is_an_error_and_not_the_first_branch(engine: FakePgbackrest, failing: str) -> None:
+    engine.captured = {"repo-ls": listing("00000002.history"), failing: process.Captured(49, b"", "no route")}
+    with pytest.raises(jobs.RepositoryError) as error:
+        module.newest_branch(make_info(FULL))
+    assert error.value.message == "the archive's history cannot be read (host-connect)"
+    assert error.value.hint == "the repository's host cannot be reached: check name and network"

@@ -1,0 +1,94 @@
+"""Timelines: which positions belong to the past of the branch that recovery follows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backup.restore.timeline import FIRST, Branch, newest, parse_history, parse_lsn, timeline_of
+
+LSNS = st.integers(0, 2**64 - 1)
+
+
+def written(lsn: int) -> str:
+    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
+
+
+REAL = """1\t0/6000000\tbefore 2026-03-02 12:00:00.000000+00
+
+2\t0/A000148\tno recovery target specified
+"""
+
+
+@given(LSNS)
+def test_an_lsn_survives_being_written_down(lsn: int) -> None:
+    assert parse_lsn(written(lsn)) == lsn
+
+
+@given(LSNS, LSNS)
+def test_lsns_are_compared_as_numbers_and_not_as_text(one: int, other: int) -> None:
+    assert (parse_lsn(written(one)) < parse_lsn(written(other))) == (one < other)
+
+
+@given(st.integers(1, 2**32 - 1), st.integers(0, 2**64 - 1))
+def test_a_segments_timeline_is_read_from_its_name(timeline: int, rest: int) -> None:
+    assert timeline_of(f"{timeline:08X}{rest:016X}") == timeline
+    assert timeline_of(f"{timeline:08X}.history") == timeline
+
+
+def test_a_real_history_file_is_read() -> None:
+    assert parse_history("00000003.history", REAL) == Branch(3, {1: 0x6000000, 2: 0xA000148})
+
+
+@pytest.mark.parametrize("text", ["", "\n\n", "# a comment\n", "garbage\n"])
+def test_a_history_file_without_ancestors_has_none(text: str) -> None:
+    assert parse_history("00000002.history", text) == Branch(2, {})
+
+
+@given(st.lists(LSNS, max_size=20).map(sorted))
+def test_any_history_that_can_be_written_is_read(left_at: list[int]) -> None:
+    timeline = len(left_at) + 1
+    text = "".join(f"{number}\t{written(lsn)}\tsome reason or other\n" for number, lsn in enumerate(left_at, 1))
+    branch = parse_history(f"{timeline:08X}.history", text)
+    assert branch == Branch(timeline, dict(enumerate(left_at, 1)))
+
+
+@pytest.mark.parametrize(
+    ("case", "timeline", "lsn", "held"),
+    [
+        ("its own timeline, anywhere", 3, 0xFFFFFFFF, True),
+        ("an ancestor, before it was left", 1, 0x5FFFFFF, True),
+        ("an ancestor, at the very point", 1, 0x6000000, True),
+        ("an ancestor, after it was left", 1, 0x6000001, False),
+        ("a timeline that is no ancestor", 4, 0, False),
+    ],
+)
+def test_what_a_branch_holds(case: str, timeline: int, lsn: int, held: bool) -> None:
+    assert parse_history("00000003.history", REAL).holds(timeline, lsn) is held, case
+
+
+@given(st.dictionaries(st.integers(1, 9), LSNS), st.integers(1, 9), LSNS)
+def test_what_a_branch_holds_it_holds_up_to_there(left_at: dict[int, int], timeline: int, lsn: int) -> None:
+    branch = Branch(10, left_at)
+    if branch.holds(timeline, lsn):
+        assert branch.holds(timeline, lsn // 2)
+
+
+def test_a_cluster_that_was_never_promoted_holds_only_timeline_1() -> None:
+    assert FIRST.holds(1, 2**63)
+    assert not FIRST.holds(2, 0)
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        ((), None),
+        (("0000000100000000",), None),
+        (("00000002.history",), "00000002.history"),
+        (("0000000A.history", "00000009.history", "00000002.history"), "0000000A.history"),
+        (("000000FF.history", "00000100.history"), "00000100.history"),
+    ],
+)
+def test_the_newest_history_file_is_that_of_the_highest_timeline(names: tuple[str, ...], found: str | None) -> None:
+    assert newest(names) == found
