@@ -75,13 +75,17 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
                 "run `make config-regenerate`",
             )
             return
-    try:
-        with tempfile.NamedTemporaryFile(dir=paths.REPOSITORY, prefix=".write-test-"):
-            pass
-    except OSError as error:
-        hint = "check owner (uid 999), mode and free space of the repository"
-        yield Finding("repository", False, f"{paths.REPOSITORY}: not writable ({error.strerror})", hint)
-        return
+    # A repository in an object store is written by the archiving check, which waits for a segment in each of them.
+    for directory in (
+        r.directory or str(paths.repository(r.key)) for r in deployment.config.repositories if r.type == "posix"
+    ):
+        try:
+            with tempfile.NamedTemporaryFile(dir=directory, prefix=".write-test-"):
+                pass
+        except OSError as error:
+            hint = "check owner (uid 999), mode and free space of the repository"
+            yield Finding("repository", False, f"{directory}: not writable ({error.strerror})", hint)
+            return
     ciphers = ", ".join(sorted({repository.cipher for repository in info.repositories}))
     yield Finding("repository", True, f"read, decrypted (cipher {ciphers}) and written; {len(info.backups)} backups listed")
 

@@ -42,6 +42,20 @@ class BackupsOffError(ProductError):
         super().__init__(f"backups are off: {reason}")
 
 
+class HostedDatabaseError(BackupsOffError):
+    """The database is not ours, so neither are its backups."""
+
+    hint = "its provider backs it up: see the provider's dashboard for backups and how to restore them"
+
+
+def require_backups(config: SupervisorConfig) -> None:
+    """Do nothing when there are repositories. Raises BackupsOffError or HostedDatabaseError otherwise."""
+    if config.mode == "hosted":
+        raise HostedDatabaseError(config.reason)
+    if config.mode == "off":
+        raise BackupsOffError(config.reason)
+
+
 def utc_now() -> datetime:
     """Return the time, with its zone."""
     return datetime.now(UTC)
@@ -102,11 +116,10 @@ class Deployment:
 
     @classmethod
     def open(cls, volumes: Volumes | None = None) -> Deployment:
-        """Read the configuration and open the history. Raises ConfigurationError, BackupsOffError."""
+        """Read the configuration and open the history. Raises ConfigurationError, BackupsOffError, HostedDatabaseError."""
         where = volumes or Volumes()
         config, digest = load_config(where.config)
-        if config.mode == "off":
-            raise BackupsOffError(config.reason)
+        require_backups(config)
         return cls(config, digest, Postgres(config.database), History(where.history), volumes=where)
 
     def reloaded(self) -> Deployment:

@@ -54,7 +54,7 @@ def examine(config: Path) -> str | None:
         mode, stanza = supervisor["mode"], supervisor["stanza"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
-    if mode == "off":
+    if mode != "backups":
         return None
     answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
     if answer.exit_code != 0:

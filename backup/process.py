@@ -22,7 +22,8 @@ TAIL_LINES: Final = 25
 POLL_SECONDS: Final = 0.1
 
 # pgbackrest reads PGBACKREST_* as options; a program of ours gets what it needs and nothing else.
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ", "PGDATA")
+# The last two are what it needs to assume a role in AWS by a web identity.
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ", "PGDATA", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 
 StoppedBy = Literal["", "stop", "deadline"]
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from backup import jobs, logs, policy, schedule
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
@@ -170,8 +170,7 @@ class Supervisor:
         changed = self._deployment.reloaded()
         if changed is self._deployment:
             return
-        if changed.config.mode == "off":
-            raise BackupsOffError(changed.config.reason)
+        require_backups(changed.config)
         self._deployment = changed
         kept = {repository.key for repository in changed.config.repositories}
         self._to_take = deque(request for request in self._to_take if request.repo in kept)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+MOST_REPOSITORIES: Final = 4
+
 CONFIG: Final = Path("/etc/pgbackrest")
 """The published configuration, as the postgres, backup and restore containers see it (read-only)."""
 
@@ -22,6 +24,8 @@ DATABASE_VOLUME: Final = Path("/var/lib/postgresql")
 PGDATA: Final = DATABASE_VOLUME / "data"
 SOCKET: Final = Path("/var/run/postgresql")
 REPOSITORY: Final = Path("/var/lib/pgbackrest")
+"""The first repository, if it is a directory; see `repository` for the others."""
+
 LOCK: Final = Path("/var/lib/salespider/lock")
 """pgBackRest's lock files and ours: local files, so all containers must share them."""
 
@@ -39,7 +43,13 @@ REPO_CONF: Final = "conf.d/repo.conf"
 POSTGRESQL_CONF: Final = "postgresql/postgresql.conf"
 PG_HBA_CONF: Final = "postgresql/pg_hba.conf"
 PG_IDENT_CONF: Final = "postgresql/pg_ident.conf"
+EXTRA_CONF: Final = "postgresql/extra.conf"
+"""The operator's own settings of the server, read last; there only when POSTGRES_EXTRA_CONFIG names a file."""
+
 SUPERUSER_PASSWORD: Final = "postgresql/superuser-password"  # noqa: S105 a file name
+
+KEYS: Final = "keys"
+"""Folder of the files that pgBackRest's options name: a service account's key, a storage's certificate authority."""
 
 OPERATION_LOCK: Final = LOCK / "operation.lock"
 HISTORY: Final = STATE / "history.sqlite"
@@ -51,3 +61,8 @@ RESTORE_COMMAND: Final = "/usr/local/bin/pgbackrest-restore-command"
 
 UID: Final = 999
 GID: Final = 999
+
+
+def repository(key: int) -> Path:
+    """Return where the posix repository with this number is mounted: /var/lib/pgbackrest, /var/lib/pgbackrest2 and so on."""
+    return REPOSITORY if key == 1 else REPOSITORY.with_name(f"{REPOSITORY.name}{key}")

@@ -5,14 +5,25 @@ Setup writes it, the supervisor reads it and nothing else. It holds no secret.
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import timedelta
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 SCHEMA_VERSION = 1
 
+FULL_AFTER: Final = 7
+"""After so many differential and incremental backups in a row the next one is a full one."""
+
+FORCED_FULL_AT_MOST_EVERY: Final = timedelta(days=1)
+"""The least time between two full backups outside their schedule: otherwise keeping a number of them keeps no time."""
+
 BackupType = Literal["full", "diff", "incr"]
-Mode = Literal["backups", "off"]
+Mode = Literal["backups", "off", "hosted"]
+"""`off`: no repository. `hosted`: no repository and no database of ours, the provider of the database backs it up."""
+
+RepositoryType = Literal["posix", "s3", "azure", "gcs"]
+RetentionType = Literal["count", "time"]
 
 
 class _Frozen(BaseModel):
@@ -41,20 +52,28 @@ class Schedule(_Frozen):
 
 
 class Repository(_Frozen):
-    """One pgBackRest repository. `key` is its number (repo1 … repo4); `location` is for people to read."""
+    """One pgBackRest repository. `key` is its number (repo1 … repo4); `location` and `window` are for people to read.
+
+    `retention_full` counts backups, or days with the retention type `time`. `directory` is where a posix repository is
+    mounted, in every container; `window_seconds` is how far back one can surely go once retention has begun to expire.
+    """
 
     key: int
-    type: Literal["posix"]
+    type: RepositoryType
     location: str
     encrypted: bool
     passphrase_fingerprint: str | None = None
     """Of the passphrase it is configured with, none for a plain repository. Not a secret, and nobody can go back from it."""
     retention_full: int
     retention_diff: int
+    retention_full_type: RetentionType = "count"
+    directory: str | None = None
+    window: str | None = None
+    window_seconds: int | None = None
 
 
 class SupervisorConfig(_Frozen):
-    """What the supervisor does and why. In mode `off` there are no repositories and `reason` says why not."""
+    """What the supervisor does and why. In the modes `off` and `hosted` there are no repositories; `reason` says why."""
 
     schema_version: Literal[1] = 1
     mode: Mode

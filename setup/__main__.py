@@ -1,61 +1,157 @@
 """`python -m setup`: publish the configuration, or say everything that is wrong with it. The only place that exits.
 
-Nothing is written before every problem is known.
+Nothing is written before every problem is known; with `--check` nothing at all.
 """
 # ruff: noqa: T201 - telling people is what this module is for
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from contract.errors import ProductError
+from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
 from contract.protection import unprotected
-from setup import host_directory, passphrase, protection, repositories
+from setup import check, dotenv, environment, host_directory, passphrase, protection, repositories
 from setup.defect import told
 from setup.needs import passphrase_needs
-from setup.places import Places
+from setup.passphrase import Secrets
+from setup.places import Mounts, Places
 from setup.publish import publish
 from setup.render import render
-from setup.report import report
+from setup.report import introduction, report
+from setup.repositories import Posix
 from setup.settings import Settings, read_settings
+from setup.variables import OWN_PREFIXES, Variables, known_variables, secret_variables
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for: to publish, or only to check; the text of an .env file, if Compose has not read it yet."""
+
+    check: bool = False
+    env_text: str | None = None
 
 
 def configure(settings: Settings, places: Places) -> str:
-    """Bring secrets, repository directory and published files in line with the settings; return what to tell.
+    """Bring secrets, repository directories and published files in line with the settings; return what to tell.
 
     Raises ProductError, before anything is written if the settings or the directories are the reason.
     """
-    new_directories = [
-        repository
-        for repository in settings.repositories
-        if isinstance(repository, repositories.Posix)
-        and host_directory.check(places.repository, repository.location, places.database)
-    ]
-    needs = passphrase_needs(settings, places.repository)
-    secrets = passphrase.load(places.secrets, needs, settings.superuser_password, protection.read_used(places.state))
+    new_directories = _new_directories(settings, places)
+    secrets = _secrets(settings, places, may_create=True)
     files = render(settings, secrets)
     for repository in new_directories:
-        host_directory.adopt(places.repository, repository.location, places.database)
+        host_directory.adopt(places.directory(repository.key), repository.location, places.database)
     publication = publish(files, places.configuration, places.publisher)
     protection.publish_kit(places)
-    present = {repository.key: secrets.fingerprint(repository.key) for repository in needs}
-    return report(settings, publication, unprotected(present, protection.read_kit(places.secrets)))
+    return report(settings, publication, _unprotected(settings, secrets, places))
 
 
-def main(places: Places) -> int:
+def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
+    """Return what the configuration is and what publishing it would change, and the exit code. Raises ProductError."""
+    _new_directories(settings, places)
+    secrets = _secrets(settings, places, may_create=False)
+    found = check.difference(render(settings, secrets), places.configuration)
+    options = {name: value for repository in settings.repositories for name, value in _options(repository, secrets)}
+    effective = check.effective(environment.read(Variables).variables, options)
+    return "\n".join(
+        [*introduction(settings, _unprotected(settings, secrets, places)), "", *effective, "", *check.tell(found)]
+    ), found.exit_code
+
+
+def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
     """Run once and return the exit code."""
     try:
-        print(configure(read_settings(os.cpu_count() or 1), places))
+        request = _request(arguments)
+        settings = _settings(request, mounts or Mounts(complete=request.env_text is None))
+        if not request.check:
+            print(configure(settings, places))
+            return Exit.OK
+        text, code = examine(settings, places)
+        print(text)
     except ProductError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
         print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
-    return Exit.OK
+    return code
+
+
+def _request(arguments: Sequence[str]) -> Request:
+    parser = argparse.ArgumentParser(prog="setup", description="Publish the configuration, or check it.")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 10 invalid")
+    parser.add_argument(
+        "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
+    )
+    parsed = parser.parse_args(arguments)
+    if parsed.env_file is None:
+        return Request(parsed.check)
+    if not parsed.check:
+        parser.error("--env-file goes with --check")
+    return Request(check=True, env_text=_text(parsed.env_file))
+
+
+def _text(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ProductError(
+            f"the file {name} cannot be read as text", hint="check its name and its rights", exit_code=Exit.USAGE
+        ) from error
+
+
+def _settings(request: Request, mounts: Mounts) -> Settings:
+    problems: tuple[Problem, ...] = ()
+    if request.env_text is not None:
+        known = known_variables()
+        parsed = dotenv.parse(request.env_text, {*known, *(f"{name}_FILE" for name in known)}, secret_variables())
+        ours = {name: value for name, value in parsed.values.items() if _is_ours(name, known)}
+        environment.add(ours)
+        problems = parsed.problems
+    return read_settings(os.cpu_count() or 1, mounts, problems)
+
+
+def _is_ours(name: str, known: Sequence[str]) -> bool:
+    return name.removesuffix("_FILE") in known or name in known or name.startswith(OWN_PREFIXES)
+
+
+def _new_directories(settings: Settings, places: Places) -> list[Posix]:
+    """Return the repositories whose directories must be adopted. Raises InvalidConfigurationError with every problem."""
+    new: list[Posix] = []
+    problems: list[Problem] = []
+    for repository in settings.repositories:
+        if isinstance(repository, Posix):
+            try:
+                if host_directory.check(places.directory(repository.key), repository, places.database):
+                    new.append(repository)
+            except InvalidConfigurationError as error:
+                problems += error.problems
+    if problems:
+        raise InvalidConfigurationError(problems)
+    return new
+
+
+def _secrets(settings: Settings, places: Places, *, may_create: bool) -> Secrets:
+    used = protection.read_used(places.state)
+    needs = passphrase_needs(settings, places)
+    return passphrase.load(places.secrets, needs, settings.superuser_password, used, may_create=may_create)
+
+
+def _unprotected(settings: Settings, secrets: Secrets, places: Places) -> str | None:
+    present = {repository.key: secrets.fingerprint(repository.key) for repository in settings.repositories}
+    return unprotected(present, protection.read_kit(places.secrets))
+
+
+def _options(repository: repositories.Repository, secrets: Secrets) -> tuple[repositories.Option, ...]:
+    found = secrets.passphrases.get(repository.key)
+    return repositories.options(repository, found.get_secret_value() if found else None)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Places()))
+    sys.exit(main(Places(), sys.argv[1:]))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from setup import holding
 from setup.holding import Holding
+from setup.places import Places
 from setup.render import STANZA
-from setup.repositories import Disabled, Posix, Repository
+from setup.repositories import Posix, Repository
 from setup.repository_key import Need
 from setup.settings import Settings
 
 
-def passphrase_needs(settings: Settings, directory: Path) -> tuple[Need, ...]:
-    """Return the needs of every repository there is; `directory` is where the posix one is mounted.
+def passphrase_needs(settings: Settings, places: Places) -> tuple[Need, ...]:
+    """Return the needs of every repository there is; `places` has the directories of the posix ones.
 
     Raises ProductError when it cannot be read.
     """
@@ -22,13 +21,14 @@ def passphrase_needs(settings: Settings, directory: Path) -> tuple[Need, ...]:
             key=repository.key,
             encrypted=repository.policy.encrypted,
             location=repository.location,
-            supplied=settings.passphrases.get(repository.key),
-            holding=_holding(repository, directory),
+            supplied=repository.policy.passphrase,
+            holding=_holding(repository, places),
         )
         for repository in settings.repositories
-        if not isinstance(repository, Disabled)
     )
 
 
-def _holding(repository: Repository, directory: Path) -> Holding | None:
-    return holding.look(directory, repository.location, STANZA) if isinstance(repository, Posix) else None
+def _holding(repository: Repository, places: Places) -> Holding | None:
+    if not isinstance(repository, Posix):
+        return None
+    return holding.look(places.directory(repository.key), repository.location, STANZA)

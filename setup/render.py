@@ -14,10 +14,11 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from contract import paths
+from contract import paths, supervisor
 from contract.supervisor import SupervisorConfig
 from setup import repositories
 from setup.passphrase import Secrets
+from setup.repositories import Repository
 from setup.settings import Settings
 
 STANZA: Final = "salespider"
@@ -44,34 +45,31 @@ _jinja.globals.update(paths=paths, stanza=STANZA)
 def render(settings: Settings, secrets: Secrets) -> dict[str, str]:
     """Return the text of every file by its path below the configuration directory, the manifest last."""
     files = {path: _jinja.get_template(template).render(settings=settings) for path, template in _TEMPLATES.items()}
-    options = _repository_options(settings, secrets)
-    if options:
-        files[paths.REPO_CONF] = _jinja.get_template(_REPOSITORY_TEMPLATE).render(
-            options=options, encrypted=bool(secrets.passphrases)
-        )
+    if settings.repositories:
+        blocks = [_block(repository, secrets) for repository in settings.repositories]
+        files[paths.REPO_CONF] = _jinja.get_template(_REPOSITORY_TEMPLATE).render(blocks=blocks)
+    for repository in settings.repositories:
+        files |= repository.files()
+    if settings.server.extra is not None:
+        files[paths.EXTRA_CONF] = settings.server.extra
     files[paths.SUPERUSER_PASSWORD] = secrets.superuser_password.get_secret_value() + "\n"
     files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings, secrets).model_dump(mode="json"))
     files[paths.MANIFEST_JSON] = _manifest(files)
     return files
 
 
-def _repository_options(settings: Settings, secrets: Secrets) -> tuple[repositories.Option, ...]:
-    return tuple(
-        option
-        for repository in settings.repositories
-        for option in repositories.options(repository, _passphrase(repository, secrets))
-    )
-
-
-def _passphrase(repository: repositories.Repository, secrets: Secrets) -> str | None:
-    if not repositories.is_encrypted(repository):
-        return None
-    passphrase = secrets.passphrases.get(repositories.key(repository))
-    return passphrase.get_secret_value() if passphrase else None
+def _block(repository: Repository, secrets: Secrets) -> dict[str, object]:
+    """Return what the template shows of one repository."""
+    passphrase = secrets.passphrases[repository.key] if repositories.is_encrypted(repository) else None
+    return {
+        "key": repository.key,
+        "location": repository.location,
+        "encrypted": passphrase is not None,
+        "options": repositories.options(repository, passphrase.get_secret_value() if passphrase else None),
+    }
 
 
 def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
-    entries = (repositories.entry(repository) for repository in settings.repositories)
     return SupervisorConfig(
         mode=settings.mode,
         reason=settings.reason,
@@ -79,12 +77,14 @@ def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
         time_zone=settings.time_zone,
         database=settings.database,
         schedule=settings.schedule,
-        repositories=tuple(
-            entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(entry.key)})
-            for entry in entries
-            if entry is not None
-        ),
+        repositories=tuple(_entry(settings, secrets, repository) for repository in settings.repositories),
     )
+
+
+def _entry(settings: Settings, secrets: Secrets, repository: Repository) -> supervisor.Repository:
+    reach = settings.window(repository)
+    entry = repositories.entry(repository, str(reach), int(reach.least.total_seconds()))
+    return entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(repository.key)})
 
 
 def _manifest(files: Mapping[str, str]) -> str:

@@ -5,28 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from contract import protection
-from setup import repositories
+from contract.supervisor import Mode
 from setup.publish import Publication
 from setup.settings import Settings
+
+_STATE: dict[Mode, str] = {"backups": "on", "off": "off", "hosted": "off, the database is a hosted one"}
 
 
 def report(settings: Settings, publication: Publication, unprotected: str | None = None) -> str:
     """Return the lines to print; `unprotected` says why the loss of this host would be one of the backups."""
-    lines = [*_configuration(settings), *_warnings(settings)]
+    return "\n".join([*introduction(settings, unprotected), *_changes(publication)])
+
+
+def introduction(settings: Settings, unprotected: str | None = None) -> Iterator[str]:
+    """Return the lines that say what is configured, and what deserves attention."""
+    yield from _configuration(settings)
+    yield from _warnings(settings)
     if unprotected:
-        lines += [f"warning: {unprotected}", f"HINT: {protection.HINT}"]
-    return "\n".join([*lines, *_changes(publication)])
+        yield f"warning: {unprotected}"
+        yield f"HINT: {protection.HINT}"
 
 
 def _configuration(settings: Settings) -> Iterator[str]:
-    yield f"backups: {'on' if settings.mode == 'backups' else 'off'} ({settings.reason})"
+    yield f"backups: {_STATE[settings.mode]} ({settings.reason})"
     for repository in settings.repositories:
-        entry = repositories.entry(repository)
-        if entry is None:
-            continue
-        cipher = "encrypted" if entry.encrypted else "not encrypted"
-        yield f"repository {entry.key}: {entry.type}, {entry.location}, {cipher}"
-        yield f"retention: {entry.retention_full} full and {entry.retention_diff} differential backups"
+        policy = repository.policy
+        cipher = "encrypted" if policy.encrypted else "not encrypted"
+        yield f"repository {repository.key}: {repository.type}, {repository.location}, {cipher}"
+        days = " days of" if policy.retention_full_type == "time" else ""
+        kept = f"{policy.retention_full}{days} full and {policy.retention_diff} differential backups"
+        yield f"retention: {kept}, a window of {settings.window(repository)}"
     if settings.mode == "backups":
         schedule = settings.schedule
         kinds = {"full": schedule.full, "differential": schedule.diff, "incremental": schedule.incr}

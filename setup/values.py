@@ -22,8 +22,6 @@ _TRUE = frozenset({"true", "yes", "on", "y", "1"})
 _FALSE = frozenset({"false", "no", "off", "n", "0"})
 _SHOWN_CHARACTERS = 60
 _SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - any day will do to ask whether an expression is ever due
-_UNIT_BYTES = {"B": 1, "kB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30, "TB": 1 << 40}
-_POSTGRES_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
 class Rejected(ValueError):  # noqa: N818 - named after what happened to the value; pydantic wants a ValueError
@@ -124,50 +122,43 @@ def time_zone(text: str) -> str:
     raise Rejected(f"{quoted(text)} is not a time zone", hint)
 
 
-def memory(least_bytes: int) -> Callable[[str], str]:
-    """Return a reader of an amount of memory in PostgreSQL's notation, of at least so many bytes.
-
-    A bare number is refused although PostgreSQL takes it: its unit differs from setting to setting (8 kB or 1 kB).
-    """
-
-    def read(text: str) -> str:
-        match = re.fullmatch(r"([0-9]{1,10}(?:\.[0-9]{1,3})?) ?(B|kB|MB|GB|TB)", text)
-        if match is None:
-            raise Rejected(
-                f"{quoted(text)} is not an amount of memory with a unit",
-                "write for example 256MB; the units are B, kB, MB, GB and TB, spelled like this",
-            )
-        size_bytes = float(match[1]) * _UNIT_BYTES[match[2]]
-        if not least_bytes <= size_bytes <= _UNIT_BYTES["TB"]:
-            bounds = f"{least_bytes // 1024}kB to 1TB"
-            raise Rejected(f"{quoted(text)} is not within {bounds}", f"write an amount from {bounds}")
-        return text
-
-    return read
-
-
-def postgres_name(text: str) -> str:
-    """Read the name of a role or database: one that needs no quoting rules to be safe in every generated file."""
-    if not _POSTGRES_NAME.fullmatch(text):
-        raise Rejected(
-            f"{quoted(text)} cannot be used as a name",
-            "use up to 63 letters, digits, _ and -, beginning with a letter or _",
-        )
-    if text.lower().startswith("pg_"):
-        raise Rejected(f"{quoted(text)} begins with pg_, which PostgreSQL keeps for itself", "choose another name")
-    return text
-
-
 def host_path(text: str) -> str:
-    """Read a directory of the host as Compose mounts it: absolute, or relative to the compose file."""
+    """Read a path of the host as Compose mounts it: absolute, or relative to the compose file."""
     if not text.isprintable():
         raise Rejected(f"{quoted(text)} contains a control character", "write the plain path of a directory")
+    if not text.strip("./"):
+        raise Rejected(f"{quoted(text)} is no directory of its own", "write for example /srv/backups")
+    if ":" in text:
+        raise Rejected(f"{quoted(text)} contains a colon, which ends a path for Compose", "use a path without one")
     if not text.startswith(("/", "./")):
         raise Rejected(
             f"{quoted(text)} is neither an absolute path nor one that starts with ./",
             "write for example /srv/backups; Compose takes anything else for the name of a volume",
         )
     return text
+
+
+def own_file(text: str) -> str:
+    """Read the name of a file of the operator's, below ./config or ./secrets: nothing else is mounted."""
+    name = text.removeprefix("./")
+    parts = name.split("/")
+    if not text.isprintable() or parts[0] not in ("config", "secrets") or len(parts) == 1 or ".." in parts or "" in parts:
+        what = f"{quoted(text)} is not a file below ./config or ./secrets"
+        raise Rejected(what, "put it there, and write for example ./config/postgres/extra.conf")
+    return name
+
+
+def plain(what: str) -> Callable[[str], str]:
+    """Return a reader of any text on one line that has no blanks in it; `what` names it in the refusal."""
+
+    def read(text: str) -> str:
+        if text.isprintable() and " " not in text:
+            return text
+        raise Rejected(
+            f"{quoted(text)} contains a blank or a control character", f"write {what} on one line, without blanks"
+        )
+
+    return read
 
 
 def secret(text: str) -> str:

@@ -99,7 +99,7 @@ def _refuse_what_is_not_there(needs: Sequence[Need], in_kit: Mapping[int, object
 
 
 def _needs(settings: Settings, places: Places) -> tuple[Need, ...]:
-    needs = passphrase_needs(settings, places.repository)
+    needs = passphrase_needs(settings, places)
     if not needs:
         raise ProductError(
             f"backups are off ({settings.reason}), so there is nothing to recover",

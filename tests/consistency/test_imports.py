@@ -27,7 +27,7 @@ DOORS = {
     "docker": {"backup/restore/container.py"},
     "sqlite3": {"backup/history.py"},
 }
-READS_ENVIRONMENT = {"setup/settings.py", "backup/process.py"}
+READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
 # Run where there is no library, or where loading one would be too dear.
 STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health")

@@ -35,9 +35,8 @@ def me() -> Owner:
 @pytest.fixture
 def places(tmp_path: Path, me: Owner) -> Places:
     """Return empty directories."""
-    configuration, secrets, repository, state = (
-        tmp_path / name for name in ("configuration", "secrets", "repository", "state")
-    )
-    for folder in (configuration, secrets, repository, state):
+    names = ("configuration", "secrets", "state", "repository", "repository2", "repository3", "repository4")
+    configuration, secrets, state, *repositories = (tmp_path / name for name in names)
+    for folder in (configuration, secrets, state, *repositories):
         folder.mkdir()
-    return Places(configuration, secrets, repository, state, publisher=me, database=me)
+    return Places(configuration, secrets, tuple(repositories), state, publisher=me, database=me)

@@ -12,13 +12,16 @@ import pytest
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from setup import host_directory
 from setup.places import Owner
+from setup.policy import Policy
+from setup.repositories import Posix
 
 LOCATION = "/srv/backups"
+REPOSITORY = Posix(1, LOCATION, Policy(True, True, True, 7, 4))
 
 
 def problem_of(directory: Path, owner: Owner) -> Problem:
     with pytest.raises(InvalidConfigurationError) as caught:
-        host_directory.check(directory, LOCATION, owner)
+        host_directory.check(directory, REPOSITORY, owner)
     (problem,) = caught.value.problems
     assert problem.where == "PGBACKREST_REPO1_PATH"
     return problem
@@ -29,12 +32,12 @@ def test_a_new_directory_is_to_be_adopted(tmp_path: Path, me: Owner, entries: li
     for name in entries:
         (tmp_path / name).mkdir()
     tmp_path.chmod(0o755)
-    assert host_directory.check(tmp_path, LOCATION, me)
+    assert host_directory.check(tmp_path, REPOSITORY, me)
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755, "checking changes nothing"
     host_directory.adopt(tmp_path, LOCATION, me)
     found = tmp_path.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (me.uid, me.gid, 0o750)
-    assert not host_directory.check(tmp_path, LOCATION, me)
+    assert not host_directory.check(tmp_path, REPOSITORY, me)
 
 
 @pytest.mark.parametrize("entries", [["archive"], ["backup"], ["archive", "backup", "lost+found"]])
@@ -42,7 +45,7 @@ def test_a_repository_of_ours_is_used_as_it_is(tmp_path: Path, me: Owner, entrie
     for name in entries:
         (tmp_path / name).mkdir()
     tmp_path.chmod(0o755)
-    assert not host_directory.check(tmp_path, LOCATION, me)
+    assert not host_directory.check(tmp_path, REPOSITORY, me)
 
 
 @pytest.mark.parametrize(

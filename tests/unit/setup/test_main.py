@@ -24,7 +24,7 @@ def run(places: Places, variables: dict[str, str]) -> int:
 
 
 def everything(places: Places) -> dict[Path, bytes]:
-    folders = (places.configuration, places.secrets, places.repository)
+    folders = (places.configuration, places.secrets, *places.repositories)
     return {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
 
 
@@ -41,7 +41,7 @@ def test_backups_on(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (
         "backups: on (PGBACKREST_REPO1_TYPE is posix)\n"
         "repository 1: posix, /srv/backups, encrypted\n"
-        "retention: 7 full and 4 differential backups\n"
+        "retention: 7 full and 4 differential backups, a window of 6 to 7 weeks\n"
         "schedule: full 0 2 * * 0, differential 0 2 * * 1-6, incremental off (time zone Europe/Berlin)\n"
         "warning: not protected against loss of this host: no recovery kit has been made and verified\n"
         f"HINT: {HINT}\n"
@@ -86,7 +86,7 @@ def test_switching_off_removes_the_repository_and_keeps_its_passphrase(
 
 def test_two_at_once_end_with_one_configuration(places: Places) -> None:
     with patch.dict(os.environ, POSIX, clear=True), ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(main, [places, places])) == [0, 0]
+        assert list(pool.map(lambda _: main(places), range(2))) == [0, 0]
     before = everything(places)
     assert run(places, POSIX) == 0
     assert everything(places) == before
@@ -146,10 +146,10 @@ def test_no_output_ever_holds_a_secret(places: Places, capsys: pytest.CaptureFix
 
 def test_the_defaults_are_the_containers_places() -> None:
     places = Places()
-    assert [str(places.configuration), str(places.secrets), str(places.repository)] == [
+    assert [str(places.configuration), str(places.secrets), str(places.directory(4))] == [
         "/pgbackrest-config",
         "/var/lib/salespider/secrets",
-        "/var/lib/pgbackrest",
+        "/var/lib/pgbackrest4",
     ]
     assert (places.publisher.uid, places.publisher.gid) == (0, 999)
     assert (places.database.uid, places.database.gid) == (999, 999)

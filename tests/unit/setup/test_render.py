@@ -9,9 +9,6 @@ from collections.abc import Callable
 
 import jinja2
 import pytest
-from hypothesis import given
-from hypothesis import settings as run_with
-from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from contract import paths
@@ -30,8 +27,8 @@ POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backup
 
 
 def rendered(settings: Settings) -> dict[str, str]:
-    encrypted = any(map(is_encrypted, settings.repositories))
-    return render(settings, Secrets({1: SecretStr(PASSPHRASE)} if encrypted else {}, SecretStr(PASSWORD)))
+    passphrases = {r.key: SecretStr(PASSPHRASE) for r in settings.repositories if is_encrypted(r)}
+    return render(settings, Secrets(passphrases, SecretStr(PASSWORD)))
 
 
 def ini(*texts: str) -> dict[str, dict[str, str]]:
@@ -194,51 +191,46 @@ def test_a_template_may_not_use_what_there_is_not(template: str) -> None:
         compiled.render()
 
 
-variables = st.fixed_dictionaries(
-    {},
-    optional={
-        "SETUP_BACKUP": st.sampled_from(["true", "false", ""]),
-        "PGBACKREST_REPO1_PATH": st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF), max_size=20).map(
-            lambda text: "/" + text
-        ),
-        "PGBACKREST_REPO1_CIPHER_TYPE": st.sampled_from(["aes-256-cbc", "none"]),
-        "PGBACKREST_REPO1_BUNDLE": st.sampled_from(["true", "false"]),
-        "BACKUP_RETENTION_FULL": st.integers(1, 9_999_999).map(str),
-        "BACKUP_RETENTION_DIFF": st.integers(1, 9_999_999).map(str),
-        "BACKUP_SCHEDULE_DIFF": st.sampled_from(["off", "0 2 * * 1-6", "*/5 * * * *", "0 0 1 JAN *"]),
-        "PGBACKREST_PROCESS_MAX": st.integers(1, 999).map(str),
-        "PGBACKREST_COMPRESS_TYPE": st.sampled_from(["none", "bz2", "gz", "lz4", "zst"]),
-        "TZ": st.sampled_from(["UTC", "Europe/Berlin", "Pacific/Chatham"]),
-        "POSTGRES_USER": st.from_regex(r"[A-Za-oq-z_][A-Za-z0-9_-]{0,62}", fullmatch=True),
-        "POSTGRES_DB": st.from_regex(r"[A-Za-oq-z_][A-Za-z0-9_-]{0,62}", fullmatch=True),
-        "POSTGRES_MAX_CONNECTIONS": st.integers(4, 262_000).map(str),
-        "POSTGRES_SHARED_BUFFERS": st.from_regex(r"[1-9][0-9]{0,2} ?(MB|GB)", fullmatch=True),
-    },
-)
+def test_four_repositories_share_one_file_and_no_key(read: Read) -> None:
+    variables = {f"PGBACKREST_REPO{key}_TYPE": "posix" for key in (1, 2, 4)}
+    found = pgbackrest(rendered(read(variables | {"PGBACKREST_REPO2_CIPHER_TYPE": "none"})))["global"]
+    assert {key: value for key, value in found.items() if key.endswith("-path")} == {
+        "log-path": "/var/log/pgbackrest",
+        "lock-path": "/var/lib/salespider/lock",
+        "spool-path": "/var/spool/pgbackrest",
+        "repo1-path": "/var/lib/pgbackrest",
+        "repo2-path": "/var/lib/pgbackrest2",
+        "repo4-path": "/var/lib/pgbackrest4",
+    }
+    assert [key for key in found if key.endswith("cipher-pass")] == ["repo1-cipher-pass", "repo4-cipher-pass"]
 
 
-# No time limit for one example, the machine may be busy; no database, the checkout may be read-only.
-@run_with(deadline=None, database=None)
-@given(variables=variables, kind=st.sampled_from(["none", "posix"]))
-def test_whatever_is_accepted_renders_with_each_key_once_and_the_secret_in_its_place(
-    read: Read, variables: dict[str, str], kind: str
-) -> None:
-    # A character that does not print is refused, which is another test's business.
-    path = variables.get("PGBACKREST_REPO1_PATH", "")
-    variables |= {"PGBACKREST_REPO1_PATH": path if path.isprintable() else "/printable"}
-    if kind == "none" and variables.get("SETUP_BACKUP") == "true":
-        kind = "posix"
-    settings = read(variables | {"PGBACKREST_REPO1_TYPE": kind})
-    files = rendered(settings)
-    assert files == rendered(settings), "same input, same bytes"
-
-    sections, found = pgbackrest(files), server(files)
-    assert sections["salespider"]["pg1-user"] == settings.database.user
-    assert found["archive_mode"] == ("on" if settings.mode == "backups" else "off")
+def test_a_hosted_database_has_no_backups_of_ours(read: Read) -> None:
+    files = rendered(read({"DATABASE_URL": "postgresql://u:hunter2@db.example.com/x"}))
     supervisor = SupervisorConfig.model_validate_json(files[paths.SUPERVISOR_JSON])
-    assert supervisor.mode == settings.mode
+    assert (supervisor.mode, supervisor.repositories) == ("hosted", ())
+    assert server(files)["archive_mode"] == "off"
+    assert not any("hunter2" in text for text in files.values())
 
-    encrypted = sections["global"].get("repo1-cipher-type") == "aes-256-cbc"
-    assert {path for path, text in files.items() if PASSPHRASE in text} == ({paths.REPO_CONF} if encrypted else set())
-    assert [key for key, value in sections["global"].items() if PASSPHRASE in value] == ["repo1-cipher-pass"] * encrypted
-    assert {path for path, text in files.items() if PASSWORD in text} == {paths.SUPERUSER_PASSWORD}
+
+def test_settings_of_the_server_that_are_asked_for(read: Read) -> None:
+    found = server(
+        rendered(
+            read(
+                {
+                    "POSTGRES_STATISTICS": "yes",
+                    "POSTGRES_LOG_MIN_DURATION_STATEMENT": "250ms",
+                    "POSTGRES_MAX_WAL_SIZE": "4GB",
+                    "POSTGRES_WAL_KEEP_SIZE": "64MB",
+                }
+            )
+        )
+    )
+    wanted = {
+        "shared_preload_libraries": "pg_stat_statements",
+        "log_min_duration_statement": "250ms",
+        "max_wal_size": "4GB",
+        "wal_keep_size": "64MB",
+    }
+    assert {key: found.get(key) for key in wanted} == wanted
+    assert "shared_preload_libraries" not in server(rendered(read({})))

@@ -165,11 +165,11 @@ def test_a_host_that_came_up_with_a_passphrase_of_its_own_is_set_right(
     deployed: Places, tmp_path: Path, capsys: Capture
 ) -> None:
     sealed_kit, right = make(deployed, capsys), passphrase(deployed)
-    host = replace(blank(deployed, tmp_path), repository=tmp_path / "not-mounted-yet")
+    host = replace(blank(deployed, tmp_path), repositories=(tmp_path / "not-mounted-yet",))
     host.repository.mkdir()
     assert setup(host) == 0
     assert passphrase(host) != right
-    host = replace(host, repository=deployed.repository)
+    host = replace(host, repositories=deployed.repositories)
     assert kit(host, "put-back", stdin=f"{PASSWORD}\n{sealed_kit}") == 0
     assert passphrase(host) == right
     assert sum("replaced" in path.name for path in host.secrets.iterdir()) == 2
@@ -177,7 +177,7 @@ def test_a_host_that_came_up_with_a_passphrase_of_its_own_is_set_right(
 
 def test_a_host_with_backups_of_its_own_is_left_alone(deployed: Places, tmp_path: Path, capsys: Capture) -> None:
     sealed_kit = make(deployed, capsys)
-    host = replace(blank(deployed, tmp_path), repository=tmp_path / "other")
+    host = replace(blank(deployed, tmp_path), repositories=(tmp_path / "other",))
     host.repository.mkdir()
     assert setup(host) == 0
     back_up(host)
@@ -191,7 +191,7 @@ def test_a_host_with_backups_of_its_own_is_left_alone(deployed: Places, tmp_path
 def test_a_disk_that_is_not_mounted_is_noticed(deployed: Places, tmp_path: Path, capsys: Capture) -> None:
     """Otherwise a new, empty database would be backed up into the empty directory."""
     sealed_kit = make(deployed, capsys)
-    host = replace(blank(deployed, tmp_path), repository=tmp_path / "empty")
+    host = replace(blank(deployed, tmp_path), repositories=(tmp_path / "empty",))
     host.repository.mkdir()
     assert kit(host, "put-back", stdin=f"{PASSWORD}\n{sealed_kit}") == 10
     told = capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""What is wrong, or unwise, with numbers taken together: a reservation above its limit, memory for more than there is.
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from contract.errors import Problem
+from setup import container_values, server_values, values
+from setup.values import Rejected
+from setup.variables import LEVEL_RANGES, Variables
+
+_ANY_LEVEL = (-7, 22)
+_AUTOVACUUM_WORKERS = 3
+_OTHER_BYTES = 64 << 20
+"""What PostgreSQL takes besides: its own processes, wal_buffers, tables in shared memory."""
+
+
+def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int) -> Iterator[Problem]:
+    """Return what is wrong with variables taken together; those already refused are left out."""
+    yield from _level(variables, known_type="pgbackrest_compress_type" not in refused)
+    for name in ("backup_cpu_limit", "postgres_cpu_limit"):
+        if float(getattr(variables, name)) > cpu_count and name not in refused:
+            what = f"is {getattr(variables, name)}, but this machine has {_cores(cpu_count)}: Docker would refuse it"
+            yield Problem(name.upper(), what, f"write at most {cpu_count}")
+    sizes: dict[str, Callable[[str], float]] = {"memory": container_values.memory_bytes, "cpu": float}
+    for resource, size in sizes.items():
+        reserved, limit = f"backup_{resource}_reservation", f"backup_{resource}_limit"
+        if size(getattr(variables, reserved)) > size(getattr(variables, limit)) and not refused & {reserved, limit}:
+            what = f"is {getattr(variables, reserved)}, more than the {getattr(variables, limit)} of {limit.upper()}"
+            yield Problem(reserved.upper(), what, f"lower it, or raise {limit.upper()}")
+
+
+def _level(variables: Variables, *, known_type: bool) -> Iterator[Problem]:
+    kind, level = variables.pgbackrest_compress_type, variables.pgbackrest_compress_level
+    bounds, which = (LEVEL_RANGES[kind], f", the range of {kind}") if known_type else (_ANY_LEVEL, "")
+    if level is None:
+        return
+    try:
+        values.whole_number(*bounds)(level)
+    except Rejected as rejected:
+        yield Problem("PGBACKREST_COMPRESS_LEVEL", f"{rejected.what}{which}", rejected.hint)
+
+
+def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:
+    """Return what is allowed and still worth a second thought."""
+    process_max = variables.pgbackrest_process_max
+    if process_max is not None and process_max > cpu_count:
+        what = f"is {process_max}, but this machine has {_cores(cpu_count)}"
+        yield Problem("PGBACKREST_PROCESS_MAX", what, "backups may slow the database down; lower it")
+    limit_bytes = container_values.memory_bytes(variables.postgres_memory_limit)
+    may_take_bytes = server_memory_bytes(variables)
+    if 0 < limit_bytes < may_take_bytes:
+        what = (
+            f"is {variables.postgres_memory_limit}, but the database may take {may_take_bytes >> 20}M: "
+            "POSTGRES_SHARED_BUFFERS, POSTGRES_WORK_MEM for each connection, and POSTGRES_MAINTENANCE_WORK_MEM "
+            f"{_AUTOVACUUM_WORKERS} times"
+        )
+        yield Problem("POSTGRES_MEMORY_LIMIT", what, "the kernel would kill the server; raise it, or lower those")
+
+
+def server_memory_bytes(variables: Variables) -> int:
+    """Return what the server takes with every connection sorting and every autovacuum worker at work."""
+    return (
+        server_values.memory_bytes(variables.postgres_shared_buffers)
+        + server_values.memory_bytes(variables.postgres_work_mem) * variables.postgres_max_connections
+        + server_values.memory_bytes(variables.postgres_maintenance_work_mem) * _AUTOVACUUM_WORKERS
+        + _OTHER_BYTES
+    )
+
+
+def _cores(count: int) -> str:
+    return f"{count} processor core{'' if count == 1 else 's'}"
