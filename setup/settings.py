@@ -13,6 +13,7 @@ from contract.supervisor import FULL_AFTER, Database, Mode, Schedule
 from setup import environment, extra_config, limits
 from setup.assemble import Assembled, assemble, check_unused
 from setup.compose import GCS_KEY
+from setup.given import own_name
 from setup.mode import Decision, decide
 from setup.places import Mounts
 from setup.repositories import Repository
@@ -185,8 +186,10 @@ def _short_windows(settings: Settings) -> Iterator[Problem]:
         reach, policy = settings.window(repository), repository.policy
         if not reach.is_short:
             continue
-        kept = f"{policy.retention_full} {'days' if policy.retention_full_type == 'time' else 'full backups'}"
+        unit = "day" if policy.retention_full_type == "time" else "full backup"
+        kept = f"{policy.retention_full} {unit}{'' if policy.retention_full == 1 else 's'}"
+        own = own_name(repository.key, "retention_full")
         why = f"; a full one is taken after every {FULL_AFTER} others, once a day at most" if reach.forced else ""
-        what = f"is {kept}, which reach {reach} back in repository {repository.key}{why}"
+        what = f"is {kept}, {reach} back in repository {repository.key}{why}"
         hint = "raise it, or keep full backups for a number of days: BACKUP_RETENTION_FULL_TYPE=time"
-        yield Problem("BACKUP_RETENTION_FULL", what, hint)
+        yield Problem("BACKUP_RETENTION_FULL" if environment.text_of(own) is None else own, what, hint)
