@@ -44,7 +44,7 @@ def test_a_right_one_is_shown_with_its_secrets_masked_and_changes_nothing(stack:
     stack.configure(PGBACKREST_REPO1_TYPE="posix", POSTGRES_PASSWORD="never-to-be-shown")
     result = stack.make("config-check")
     assert result.code == 3, result.output
-    assert "PGBACKREST_REPO1_TYPE=posix" in result.output
+    assert "repo1-type=posix" in result.output
     assert "POSTGRES_PASSWORD=***" in result.output
     assert "never-to-be-shown" not in result.output
     assert stack.in_helper("ls -A /c", {"/c": stack.config_volume}) == ""
