@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import jobs, logs, policy, schedule
+from backup import jobs, logs, placement, policy, schedule
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
@@ -227,6 +227,9 @@ def supervise(deployment: Deployment) -> Exit:
     runner.start()
     config = deployment.config
     log.info(events.SUPERVISOR_STARTED, stanza=config.stanza, zone=config.time_zone, **config.schedule.expressions())
+    if warning := placement.on_the_databases_disk(deployment):
+        hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
+        log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
     supervisor = Supervisor(deployment, runner)
     said = ""
     while not deployment.stop.wait(TICK_SECONDS):

@@ -1,0 +1,26 @@
+"""Where the backups lie: on the database's own file system they are lost together with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backup.deployment import Deployment
+from contract import paths
+
+
+def on_the_databases_disk(deployment: Deployment) -> str | None:
+    """Return a warning when every repository lies on the file system of the database, or None.
+
+    A repository in an object store lies elsewhere. What cannot be looked at is somebody else's error to report.
+    """
+    repositories = deployment.config.repositories
+    if any(repository.type != "posix" for repository in repositories):
+        return None
+    try:
+        database = deployment.volumes.database.stat().st_dev
+        places = [Path(repository.directory or paths.repository(repository.key)) for repository in repositories]
+        if any(place.stat().st_dev != database for place in places):
+            return None
+    except OSError:
+        return None
+    return "every repository is on the database's own file system: one failed disk takes both"
