@@ -17,7 +17,7 @@ export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
 COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
-.PHONY: deploy start stop restart status logs password psql config-regenerate
+.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
 .PHONY: recovery-kit recovery-kit-verify
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
@@ -47,6 +47,12 @@ password: ## print the superuser's password
 
 psql: ## open a psql session as the superuser
 	@docker exec -it $(PROJECT)-postgres sh -c 'exec psql -U "$$POSTGRES_USER" -d "$$POSTGRES_DB"'
+
+config-check: ## check .env, and show what it would change; changes nothing
+	@scripts/config check
+
+config: ## show the configuration that is live, without the secrets
+	@scripts/config show
 
 config-regenerate: ## throw the generated configuration away and write it again; passphrase and data stay
 	@scripts/config-regenerate

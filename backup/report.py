@@ -12,7 +12,7 @@ from rich.table import Table
 from backup.checks import Finding
 from backup.history import Run
 from backup.pgbackrest import Backup, Info
-from backup.status import Status
+from backup.status import RepositoryState, Status
 from contract import protection
 from contract.supervisor import SupervisorConfig
 
@@ -127,14 +127,9 @@ def print_status(out: Console, status: Status, config: SupervisorConfig) -> None
         cipher = "encrypted" if repository.encrypted else "NOT encrypted"
         kept = f"keeps {repository.retention_full} full and {repository.retention_diff} differential backups"
         rows.append((f"repository {repository.key}", f"{repository.type} at {repository.location}, {cipher}, {kept}"))
-    if status.window:
-        latest = local(status.window.latest, zone)
-        rows.append(("window", f"{local(status.window.earliest, zone)} … {latest} (continuity not checked)"))
-    else:
-        rows.append(("window", "nothing can be restored yet"))
-    for verdict in status.freshness:
-        last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
-        rows.append((f"{verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
+        for state in status.repositories:
+            if state.key == repository.key:
+                rows += _repository_rows(state, zone)
     for name, text in rows:
         out.print(f"{name:<14} {text}")
     if status.unprotected:
@@ -144,6 +139,17 @@ def print_status(out: Console, status: Status, config: SupervisorConfig) -> None
         out.print(f"[red]PROBLEM[/red]        {_foreign(problem)}")
     if not status.problems:
         out.print("[green]All is as promised.[/green]")
+
+
+def _repository_rows(state: RepositoryState, zone: ZoneInfo) -> list[tuple[str, str]]:
+    rows = [("  window", "nothing can be restored yet")]
+    if state.window:
+        reach = f"{local(state.window.earliest, zone)} … {local(state.window.latest, zone)}"
+        rows = [("  window", f"{reach} (continuity not checked)")]
+    for verdict in state.freshness:
+        last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
+        rows.append((f"  {verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
+    return rows
 
 
 def _database_rows(status: Status) -> list[tuple[str, str]]:

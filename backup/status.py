@@ -18,6 +18,21 @@ _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
 @dataclass(frozen=True)
+class RepositoryState:
+    """What one repository can give back, and how it keeps the schedule; no window while it holds no good backup."""
+
+    key: int
+    window: policy.Window | None
+    freshness: tuple[policy.Freshness, ...]
+
+    def problems(self) -> list[str]:
+        """Return where it does not keep the schedule."""
+        return [
+            f"{verdict.kind} in repository {self.key}: {verdict.problem}" for verdict in self.freshness if verdict.problem
+        ]
+
+
+@dataclass(frozen=True)
 class Status:
     """A snapshot. `problems` are sentences, each with what to do; empty means that all is as promised.
 
@@ -30,8 +45,7 @@ class Status:
     server: Server | None
     archiver: Archiver | None
     waiting_segments: int | None
-    window: policy.Window | None
-    freshness: tuple[policy.Freshness, ...]
+    repositories: tuple[RepositoryState, ...]
     last_run: Run | None
     problems: tuple[str, ...]
     unprotected: str | None = None
@@ -55,22 +69,18 @@ def gather(deployment: Deployment) -> Status:
     """Ask the database, the repository and the history. What cannot be asked becomes a problem, not an exception."""
     now = deployment.now()
     problems: list[str] = []
-    server = archiver = waiting = window = None
-    freshness: tuple[policy.Freshness, ...] = ()
+    server = archiver = waiting = None
+    states: tuple[RepositoryState, ...] = ()
     try:
         server = deployment.postgres.server()
         archiver, waiting = deployment.postgres.archiver(), deployment.postgres.waiting_segments()
         problems += _archiver_problems(archiver)
     except DatabaseError as error:
         problems.append(f"{error.message}; {error.hint}")
-    repo = deployment.first_repository.key
     try:
         info = jobs.read_info(deployment)
-        window = policy.window(info, repo, archiver.last_archived_at if archiver else None)
-        backups = tuple(b for b in info.backups if b.repo == repo)
-        expressions = deployment.config.schedule.expressions()
-        freshness = policy.freshness(expressions, deployment.zone, backups, now)
-        problems += [f"{verdict.kind}: {verdict.problem}" for verdict in freshness if verdict.problem]
+        states = _repository_states(deployment, info, archiver, now)
+        problems += [problem for state in states for problem in state.problems()]
         problems += _repository_problems(deployment, info)
     except ProductError as error:
         problems.append(f"{error.message}; {error.hint}")
@@ -79,7 +89,21 @@ def gather(deployment: Deployment) -> Status:
     heartbeat = deployment.history.heartbeat()
     doing = heartbeat.phase if heartbeat else "has not started yet"
     unprotected = protection.unprotected(deployment)
-    return Status(now, doing, server, archiver, waiting, window, freshness, last_run, tuple(problems), unprotected)
+    return Status(now, doing, server, archiver, waiting, states, last_run, tuple(problems), unprotected)
+
+
+def _repository_states(
+    deployment: Deployment, info: Info, archiver: Archiver | None, now: datetime
+) -> tuple[RepositoryState, ...]:
+    expressions, archived = deployment.config.schedule.expressions(), archiver.last_archived_at if archiver else None
+    return tuple(
+        RepositoryState(
+            repository.key,
+            policy.window(info, repository.key, archived),
+            policy.freshness(expressions, deployment.zone, tuple(b for b in info.backups if b.repo == repository.key), now),
+        )
+        for repository in deployment.config.repositories
+    )
 
 
 def _repository_problems(deployment: Deployment, info: Info) -> list[str]:

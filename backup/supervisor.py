@@ -7,6 +7,7 @@ of life. Work itself happens in the runner thread.
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -44,6 +45,7 @@ class Supervisor:
         self._next_attempt = ""
         self._after_job: Callable[[Outcome], None] = lambda _outcome: None
         self._doing = ""
+        self._to_take: deque[BackupRequest] = deque()
         self._beat = ("", _ANY_TIME)
 
     def tick(self) -> str:
@@ -118,15 +120,22 @@ class Supervisor:
         return self._idle(now)
 
     def _due_backup(self, now: datetime) -> str:
+        if not self._to_take:
+            self._to_take.extend(self._due_requests(now))
+        if not self._to_take:
+            return self._idle(now)
+        request = self._to_take.popleft()
+        return self._start_backup(request, f"taking the scheduled {request.kind} backup")
+
+    def _due_requests(self, now: datetime) -> tuple[BackupRequest, ...]:
         config = self._deployment.config
         due = schedule.due(config.schedule.expressions(), self._deployment.zone, self._considered_until, now)
         self._considered_until = now
         if due is None:
-            return self._idle(now)
+            return ()
         self._log.info(events.BACKUP_DUE, type=due.kind, due=self._local(due.at))
-        repo = self._deployment.first_repository.key
-        request = BackupRequest(due.kind, repo, "schedule", f"scheduled for {self._local(due.at)}")
-        return self._start_backup(request, f"taking the scheduled {due.kind} backup")
+        reason = f"scheduled for {self._local(due.at)}"
+        return tuple(BackupRequest(due.kind, repository.key, "schedule", reason) for repository in config.repositories)
 
     # --- starting and ending work -------------------------------------------------------------------------------------
 
@@ -163,6 +172,8 @@ class Supervisor:
             return
         require_backups(changed.config)
         self._deployment = changed
+        kept = {repository.key for repository in changed.config.repositories}
+        self._to_take = deque(request for request in self._to_take if request.repo in kept)
         self._stanza_ready = self._first_backup_known = False
         self._log.info(events.CONFIGURATION_CHANGED)
         try:

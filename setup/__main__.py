@@ -31,10 +31,11 @@ from setup.variables import OWN_PREFIXES, Variables, known_variables, secret_var
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: to publish, or only to check; the text of an .env file, if Compose has not read it yet."""
+    """What is asked for: to publish, to check or to show; the text of an .env file, if Compose has not read it yet."""
 
     check: bool = False
     env_text: str | None = None
+    show: bool = False
 
 
 def configure(settings: Settings, places: Places) -> str:
@@ -68,6 +69,9 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
     """Run once and return the exit code."""
     try:
         request = _request(arguments)
+        if request.show:
+            print("\n".join(check.live(places.configuration)))
+            return Exit.OK
         settings = _settings(request, mounts or Mounts(complete=request.env_text is None))
         if not request.check:
             print(configure(settings, places))
@@ -89,9 +93,10 @@ def _request(arguments: Sequence[str]) -> Request:
     parser.add_argument(
         "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
     )
+    parser.add_argument("--show", action="store_true", help="print what is published, without the secrets")
     parsed = parser.parse_args(arguments)
     if parsed.env_file is None:
-        return Request(parsed.check)
+        return Request(check=parsed.check, show=parsed.show)
     if not parsed.check:
         parser.error("--env-file goes with --check")
     return Request(check=True, env_text=_text(parsed.env_file))

@@ -87,6 +87,21 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def live(directory: Path) -> Iterator[str]:
+    """Return every published file as lines to print, without the secrets. Raises ProductError when there is none."""
+    published = sorted(previously_published(directory))
+    if not published:
+        raise ProductError(
+            f"no configuration is published in {directory}",
+            hint="run setup first: docker compose up setup",
+            exit_code=Exit.CONFIGURATION,
+        )
+    for path in published:
+        yield f"--- {path}"
+        text = _read(directory / path) or ""
+        yield from [masked(text.rstrip())] if _WHOLLY_SECRET.fullmatch(path) else _lines(text)
+
+
 def masked(secret: str) -> str:
     """Return what is shown in place of a secret: a sign by which two people can tell whether they have the same one."""
     return f"*** (fingerprint {cipher.fingerprint(secret)[:_SHOWN_DIGITS]})"

@@ -28,6 +28,8 @@ def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int
     sizes: dict[str, Callable[[str], float]] = {"memory": container_values.memory_bytes, "cpu": float}
     for resource, size in sizes.items():
         reserved, limit = f"backup_{resource}_reservation", f"backup_{resource}_limit"
+        if resource == "cpu" and reserved not in variables.model_fields_set:
+            continue  # it has no effect outside Swarm, so nobody should have to lower a default to lower the limit
         if size(getattr(variables, reserved)) > size(getattr(variables, limit)) and not refused & {reserved, limit}:
             what = f"is {getattr(variables, reserved)}, more than the {getattr(variables, limit)} of {limit.upper()}"
             yield Problem(reserved.upper(), what, f"lower it, or raise {limit.upper()}")

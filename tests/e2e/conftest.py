@@ -6,7 +6,7 @@ import fcntl
 import os
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Stacks:
         self._end.callback(LIVING.remove, stack)
         self._end.callback(stack.remove)
         return stack
+
+    def at_end(self, action: Callable[[], object]) -> None:
+        """Do this when the scenario has ended."""
+        self._end.callback(action)
 
     def running(self, **variables: str) -> Stack:
         """Return a stack with a posix repository that has taken its first backup."""

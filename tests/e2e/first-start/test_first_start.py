@@ -84,7 +84,7 @@ def test_configuration_is_for_the_containers_alone(deployed: Stack) -> None:
     """The published files belong to root and group 999; nobody else can read them, and nobody can change them."""
     for name in ("pgbackrest.conf", "conf.d/repo.conf"):
         path = f"/etc/pgbackrest/{name}"
-        assert deployed.exec("backup", "stat", "-c", "%a %u:%g", path).stdout.strip() == "640 0:999"
+        assert deployed.exec("backup", "stat", "--dereference", "-c", "%a %u:%g", path).stdout.strip() == "640 0:999"
         assert deployed.exec("backup", "cat", path, user="1234:1234", check=False).code != 0
         assert deployed.exec("backup", "test", "-w", path, check=False).code != 0
 

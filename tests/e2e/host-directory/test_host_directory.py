@@ -21,7 +21,7 @@ def test_a_missing_directory_is_made_and_given_to_the_containers_user(stacks: St
     label = stack.backups()[0]["label"]
     assert look(stack, f"test -s backups/backup/salespider/{label}/backup.manifest && echo there").strip() == "there"
     assert look(stack, "find backups -not -user 999 | head -1") == ""
-    assert "backup-repo" not in " ".join(str(mount.get("Name")) for mount in stack.inspect("backup")["Mounts"])
+    assert stack.volume("backup-repo") not in [mount.get("Name") for mount in stack.inspect("backup")["Mounts"]]
 
 
 def test_a_foreign_directory_is_refused_and_left_alone(stacks: Stacks) -> None:

@@ -138,8 +138,8 @@ def test_the_status_fits_one_screen(world: World, engine: FakePgbackrest, out: C
     assert "supervisor     idle; next: diff backup at 2026-03-05 02:00:00 UTC" in lines
     assert "database       PostgreSQL 17.6, open, timeline 1" in lines
     assert "archiver       working; last 000000010000000000000005, 1 min 0 s ago; 3 waiting" in lines
-    assert "full backup    last 2026-03-01 02:00:00 UTC; next 2026-03-08 02:00:00 UTC" in lines
-    assert lines[-1].startswith("PROBLEM        diff: the last one is from ")
+    assert "  full backup  last 2026-03-01 02:00:00 UTC; next 2026-03-08 02:00:00 UTC" in lines
+    assert lines[-1].startswith("PROBLEM        diff in repository 1: the last one is from ")
     assert len(lines) < 24
 
 

@@ -36,10 +36,11 @@ def test_all_is_as_promised(healthy: World) -> None:
     assert found.problems == ()
     assert found.doing == "idle; next: diff backup"
     assert found.server is not None
-    assert found.window is not None
-    assert found.window.earliest == FULL.stopped
-    assert found.window.latest == NOON - timedelta(minutes=1)
-    assert [verdict.kind for verdict in found.freshness] == ["full", "diff"]
+    (repository,) = found.repositories
+    assert repository.window is not None
+    assert repository.window.earliest == FULL.stopped
+    assert repository.window.latest == NOON - timedelta(minutes=1)
+    assert [verdict.kind for verdict in repository.freshness] == ["full", "diff"]
     assert found.last_run is not None
 
 
@@ -47,12 +48,13 @@ def test_a_snapshot_can_be_told_as_json(healthy: World) -> None:
     told = json.loads(json.dumps(status.gather(healthy.deployment).as_json()))
     assert told["at"] == "2026-03-04T12:00:00+00:00"
     assert told["problems"] == []
-    assert told["window"] == {
+    (repository,) = told["repositories"]
+    assert repository["window"] == {
         "repo": 1,
         "earliest": "2026-03-01T02:00:00+00:00",
         "latest": "2026-03-04T11:59:00+00:00",
     }
-    assert told["freshness"][1]["latest"]["label"] == DIFF.label
+    assert repository["freshness"][1]["latest"]["label"] == DIFF.label
 
 
 def test_a_database_that_is_down_is_a_problem_and_the_rest_is_told_all_the_same(healthy: World) -> None:
@@ -65,8 +67,9 @@ def test_a_database_that_is_down_is_a_problem_and_the_rest_is_told_all_the_same(
         ),
     )
     assert (found.server, found.archiver, found.waiting_segments) == (None, None, None)
-    assert found.window is not None
-    assert found.window.latest == DIFF.stopped
+    (repository,) = found.repositories
+    assert repository.window is not None
+    assert repository.window.latest == DIFF.stopped
 
 
 def test_a_repository_that_cannot_be_asked_is_a_problem(healthy: World, engine: FakePgbackrest) -> None:
@@ -87,7 +90,7 @@ def test_an_unusable_repository_is_a_problem(healthy: World, engine: FakePgbackr
 def test_a_missing_backup_is_a_problem(healthy: World, engine: FakePgbackrest) -> None:
     engine.info = make_info(FULL)
     assert status.gather(healthy.deployment).problems == (
-        "diff: the last one is from 2026-03-01 02:00 UTC, but one was due at 2026-03-04 02:00 UTC",
+        "diff in repository 1: the last one is from 2026-03-01 02:00 UTC, but one was due at 2026-03-04 02:00 UTC",
     )
 
 

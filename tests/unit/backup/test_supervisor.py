@@ -201,6 +201,24 @@ def test_what_falls_due_during_the_first_backup_is_in_it(scene: Scene) -> None:
 # --- the schedule -----------------------------------------------------------------------------------------------------
 
 
+def test_a_due_backup_is_taken_into_every_repository_one_after_the_other(scene: Scene) -> None:
+    scene.settle()
+    scene.world.republish(make_config(repositories=2), "2")
+    second = make_backup("20260301-020000F", repo=2)
+    scene.engine.info = make_info(FULL, second)
+    assert scene.tick(seconds=1) == "creating the stanza"
+    scene.do(Reply())
+    assert scene.tick(seconds=1).startswith("idle; next: ")
+    assert scene.tick(hours=14) == "taking the scheduled diff backup"
+    label = "20260301-020000F_20260305-020001D"
+    scene.do(Reply(does=scene.engine.lists(FULL, second, make_backup(label))))
+    assert scene.tick(seconds=1) == "taking the scheduled diff backup"
+    scene.do(Reply(does=scene.engine.lists(FULL, second, make_backup(label), make_backup(label, repo=2))))
+    assert scene.tick(seconds=1) == "idle; next: diff backup at 2026-03-06 02:00:00 UTC"
+    taken = [(run.repo, run.state) for run in scene.world.deployment.history.recent("backup")]
+    assert taken == [(2, "succeeded"), (1, "succeeded")]
+
+
 def test_a_due_backup_is_started_once(scene: Scene) -> None:
     scene.settle()
     with capture_logs() as logged:

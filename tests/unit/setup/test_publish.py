@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and what did not change is not touched."""
+"""All files or none, whenever it is killed; and what did not change is not touched."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +21,7 @@ from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
 from setup.places import Owner
-from setup.publish import Publication, publish
+from setup.publish import CURRENT, SETS, Publication, publish
 
 
 def with_manifest(**texts: str) -> dict[str, str]:
@@ -27,27 +30,41 @@ def with_manifest(**texts: str) -> dict[str, str]:
     return files | {paths.MANIFEST_JSON: json.dumps({"schema_version": 1, "files": digests})}
 
 
-def tree(directory: Path) -> dict[str, str]:
-    return {str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()}
+def shown(directory: Path) -> dict[str, str]:
+    """Return what a reader finds by the names at the top, links followed; not the sets behind them."""
+    found = {}
+    for entry in directory.iterdir():
+        if entry.name in (SETS, CURRENT) or not entry.exists():
+            continue
+        for path in [entry, *entry.rglob("*")] if entry.is_dir() else [entry]:
+            if path.is_file():
+                found[str(path.relative_to(directory))] = path.read_text()
+    return found
 
 
 def traces(directory: Path) -> dict[str, tuple[int, int, int]]:
-    found = {path: path.stat() for path in [directory, *directory.rglob("*")]}
+    found = {path: path.lstat() for path in [directory, *directory.rglob("*")]}
     return {str(path): (at.st_ino, at.st_mtime_ns, at.st_ctime_ns) for path, at in found.items()}
 
 
 FILES = with_manifest(a="1", conf_d__b="2")
+OTHERS = with_manifest(a="1", conf_d__b="3", keys__c="4")
 
 
 def test_the_first_time_writes_everything(tmp_path: Path, me: Owner) -> None:
     assert publish(FILES, tmp_path, me) == Publication(("a", "conf_d/b", "manifest.json"), ())
-    assert tree(tmp_path) == FILES
+    assert shown(tmp_path) == FILES
 
 
 def test_modes(tmp_path: Path, me: Owner) -> None:
     publish(FILES, tmp_path, me)
     modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in [tmp_path, *tmp_path.rglob("*")]}
     assert modes == {True: 0o750, False: 0o640}
+
+
+def test_pgbackrest_finds_its_folder_even_when_it_is_empty(tmp_path: Path, me: Owner) -> None:
+    publish(FILES, tmp_path, me)
+    assert (tmp_path / "conf.d").is_dir()
 
 
 def test_an_unchanged_set_is_not_touched(tmp_path: Path, me: Owner) -> None:
@@ -57,11 +74,12 @@ def test_an_unchanged_set_is_not_touched(tmp_path: Path, me: Owner) -> None:
     assert traces(tmp_path) == before
 
 
-def test_only_what_changed_is_written(tmp_path: Path, me: Owner) -> None:
+def test_a_file_that_did_not_change_keeps_its_times_in_a_set_that_did(tmp_path: Path, me: Owner) -> None:
     publish(FILES, tmp_path, me)
-    before = traces(tmp_path)
+    before = (tmp_path / "a").stat()
     assert publish(with_manifest(a="1", conf_d__b="3"), tmp_path, me).written == ("conf_d/b", "manifest.json")
-    assert traces(tmp_path)[str(tmp_path / "a")] == before[str(tmp_path / "a")]
+    after = (tmp_path / "a").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.chmod(0o644), lambda file: file.write_text("edited")])
@@ -69,24 +87,36 @@ def test_what_somebody_changed_is_put_right(tmp_path: Path, me: Owner, damage: C
     publish(FILES, tmp_path, me)
     damage(tmp_path / "a")
     assert publish(FILES, tmp_path, me).written == ("a",)
-    assert tree(tmp_path) == FILES
+    assert shown(tmp_path) == FILES
 
 
-def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path: Path, me: Owner) -> None:
+@pytest.mark.parametrize("in_the_place", ["file", "folder", "link"])
+def test_what_lies_in_the_place_of_a_name_of_ours_gives_way_and_is_not_followed(
+    tmp_path: Path, me: Owner, in_the_place: str
+) -> None:
     directory, elsewhere = tmp_path / "config", tmp_path / "elsewhere"
     directory.mkdir()
     elsewhere.write_text("1")
-    (directory / "a").symlink_to(elsewhere)
-    publish(with_manifest(a="2"), directory, me)
-    assert (elsewhere.read_text(), (directory / "a").is_symlink()) == ("1", False)
+    place = directory / "a"
+    if in_the_place == "file":
+        place.write_text("old")
+    elif in_the_place == "folder":
+        place.mkdir()
+        (place / "x").write_text("old")
+    else:
+        place.symlink_to(elsewhere)
+    publish(FILES, directory, me)
+    assert shown(directory) == FILES
+    assert elsewhere.read_text() == "1"
 
 
-def test_files_of_ours_that_are_no_longer_wanted_are_removed_and_others_left(tmp_path: Path, me: Owner) -> None:
-    publish(FILES, tmp_path, me)
-    (tmp_path / "conf_d" / "theirs").write_text("x")
+def test_files_that_are_no_longer_wanted_are_gone_and_others_left(tmp_path: Path, me: Owner) -> None:
+    publish(OTHERS, tmp_path, me)
+    (tmp_path / "theirs").write_text("x")
     after = with_manifest(a="1")
-    assert publish(after, tmp_path, me) == Publication(("manifest.json",), ("conf_d/b",))
-    assert tree(tmp_path) == after | {"conf_d/theirs": "x"}
+    assert publish(after, tmp_path, me) == Publication(("manifest.json",), ("conf_d/b", "keys/c"))
+    assert shown(tmp_path) == after | {"theirs": "x"}
+    assert not os.path.lexists(tmp_path / "keys")
 
 
 @pytest.mark.parametrize("manifest", ["", "{", "[]", '{"files": 3}', '{"files": {"../precious": "", "/etc/precious": ""}}'])
@@ -99,20 +129,69 @@ def test_a_manifest_that_is_damaged_or_names_what_is_outside_removes_nothing(
     (directory / paths.MANIFEST_JSON).write_text(manifest)
     assert publish(FILES, directory, me).removed == ()
     assert precious.exists()
-    assert tree(directory) == FILES
+    assert shown(directory) == FILES
 
 
-@pytest.mark.parametrize("failing_call", range(1, 4))
+# --- interrupted ------------------------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after it runs."""
+
+
+def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process die at its n-th effect on the disk, before it is made."""
+    steps = count(1)
+
+    def deadly(effect: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            if next(steps) == step:
+                raise Killed
+            return effect(*args, **options)
+
+        return call
+
+    for name in ("mkdir", "symlink_to", "replace", "rename", "unlink", "chmod"):
+        monkeypatch.setattr(Path, name, deadly(getattr(Path, name)))
+    for name in ("link", "fsync", "fchown", "fchmod", "chown"):
+        monkeypatch.setattr(os, name, deadly(getattr(os, name)))
+    monkeypatch.setattr(shutil, "rmtree", deadly(shutil.rmtree))
+
+
+@pytest.mark.parametrize("old", [{}, FILES, OTHERS])
+def test_killed_at_any_step_the_old_set_or_the_new_one_is_there_and_the_next_run_finishes(
+    tmp_path: Path, me: Owner, old: dict[str, str]
+) -> None:
+    new = with_manifest(a="new", d="4")
+    for step in count(1):
+        directory = tmp_path / str(step)
+        directory.mkdir()
+        if old:
+            publish(old, directory, me)
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(step, patch)
+            try:
+                publish(new, directory, me)
+            except Killed:
+                pass
+            else:
+                break
+        assert shown(directory) in (old, new), step
+        publish(new, directory, me)
+        assert shown(directory) == new, step
+        assert len(list((directory / SETS).iterdir())) <= 2
+    assert step > 20, "there are many steps to die at"
+
+
+@pytest.mark.parametrize("failing_call", range(1, 5))
 def test_a_full_disk_leaves_the_old_set_as_it_was(
     tmp_path: Path, me: Owner, monkeypatch: pytest.MonkeyPatch, failing_call: int
 ) -> None:
     publish(FILES, tmp_path, me)
-    calls = 0
+    calls = count(1)
 
     def full(_: int) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == failing_call:
+        if next(calls) == failing_call:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
@@ -121,7 +200,7 @@ def test_a_full_disk_leaves_the_old_set_as_it_was(
     assert caught.value.exit_code == Exit.CONFIGURATION
     assert caught.value.message == f"the configuration cannot be written to {tmp_path}: no space left on device"
     assert caught.value.hint.startswith("check that the volume pgbackrest-config is mounted writable")
-    assert tree(tmp_path) == FILES
+    assert shown(tmp_path) == FILES
 
 
 def test_a_missing_directory_is_an_error_with_a_hint(tmp_path: Path, me: Owner) -> None:
@@ -129,33 +208,23 @@ def test_a_missing_directory_is_an_error_with_a_hint(tmp_path: Path, me: Owner) 
         publish(FILES, tmp_path / "absent", me)
 
 
-def test_what_a_killed_run_left_behind_is_cleared_away(tmp_path: Path, me: Owner) -> None:
-    publish(FILES, tmp_path, me)
-    (tmp_path / ".a.new").write_text("half of i")
-    publish(FILES, tmp_path, me)
-    (tmp_path / "conf_d" / ".b.new").write_text("half of i")
-    publish(with_manifest(a="1", conf_d__b="3"), tmp_path, me)
-    assert not [path for path in tree(tmp_path) if path.endswith(".new")]
-
-
-def test_the_manifest_is_moved_last(tmp_path: Path, me: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    moved: list[str] = []
-    replace = Path.replace
-
-    def record(source: Path, target: Path) -> Path:
-        moved.append(target.name)
-        return replace(source, target)
-
-    monkeypatch.setattr(Path, "replace", record)
-    publish(FILES, tmp_path, me)
-    assert moved == ["a", "b", "manifest.json"]
+# --- at the same time -------------------------------------------------------------------------------------------------
 
 
 def test_two_at_once_take_turns(tmp_path: Path, me: Owner) -> None:
     sets = [with_manifest(a=str(number) * 1000, conf_d__b=str(number)) for number in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda files: publish(files, tmp_path, me), sets * 5))
-    assert tree(tmp_path) in sets
+    assert shown(tmp_path) in sets
+
+
+def test_a_reader_sees_one_set_or_the_other(tmp_path: Path, me: Owner) -> None:
+    """Whoever holds the set open that has just been replaced can go on reading it."""
+    publish(FILES, tmp_path, me)
+    held = (tmp_path / CURRENT).resolve()
+    publish(OTHERS, tmp_path, me)
+    assert (held / "conf_d" / "b").read_text() == "2"
+    assert (tmp_path / "conf_d" / "b").read_text() == "3"
 
 
 def test_it_waits_for_whoever_holds_the_directory(tmp_path: Path, me: Owner) -> None:
@@ -165,7 +234,7 @@ def test_it_waits_for_whoever_holds_the_directory(tmp_path: Path, me: Owner) -> 
         run = pool.submit(publish, FILES, tmp_path, me)
         with pytest.raises(TimeoutError):
             run.result(timeout=0.05)
-        assert tree(tmp_path) == {}
+        assert shown(tmp_path) == {}
         os.close(holder)
         run.result(timeout=5)
-    assert tree(tmp_path) == FILES
+    assert shown(tmp_path) == FILES

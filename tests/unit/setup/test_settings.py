@@ -147,6 +147,11 @@ def test_a_repository_on_the_databases_disk_is_a_warning(read: Read) -> None:
     assert "on the same disk as the database" in warning.what
 
 
+def test_a_low_limit_of_processors_needs_no_lower_reservation(read: Read) -> None:
+    """The reservation has no effect outside Swarm; its default must not stand in anybody's way."""
+    assert read({"BACKUP_CPU_LIMIT": "0.2"}).warnings == ()
+
+
 def test_schedules_can_be_off_and_are_written_evenly(read: Read) -> None:
     schedule = read({"BACKUP_SCHEDULE_DIFF": "OFF", "BACKUP_SCHEDULE_INCR": " 0  */6 * * MON "}).schedule
     assert schedule == Schedule(full="0 2 * * 0", diff=None, incr="0 */6 * * MON")
