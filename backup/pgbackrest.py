@@ -79,6 +79,8 @@ def meaning(exit_code: int) -> Meaning:
 # --- command lines ----------------------------------------------------------------------------------------------------
 
 
+# What is read from these commands must be said, whatever PGBACKREST_LOG_LEVEL_CONSOLE asks for.
+_TOLD: Final = "--log-level-console=info"
 _PROGRESS: Final = "--log-level-console=detail"  # names every file with its share; see backup.progress
 
 
@@ -93,12 +95,12 @@ def backup(stanza: str, repo: int, kind: str) -> Argv:
 
 def stanza_create(stanza: str) -> Argv:
     """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
-    return _command(stanza, "stanza-create")
+    return _command(stanza, "stanza-create", _TOLD)
 
 
 def check(stanza: str) -> Argv:
     """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
-    return _command(stanza, "check")
+    return _command(stanza, "check", _TOLD)
 
 
 def info(stanza: str, *, as_json: bool = True) -> Argv:

@@ -22,11 +22,11 @@ _CHUNK = re.compile(r"[0-9]{1,6}(?:KiB|MiB|GiB)")
 
 def s3_bucket(text: str) -> str:
     """Read the name of an S3 bucket that pgBackRest can use."""
-    if text != text.lower():
-        raise Rejected(f"{quoted(text)} has capital letters, which no bucket has", f"did you mean {text.lower()}?")
     if "." in text:
         what = f"{quoted(text)} has a dot, which pgBackRest 2.55 refuses: no certificate matches such a name"
         raise Rejected(what, "use a bucket without dots in its name")
+    if text != text.lower():
+        raise Rejected(f"{quoted(text)} has capital letters, which no bucket has", f"did you mean {text.lower()}?")
     return _bucket(text, r"[a-z0-9-]")
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment, load_config, utc_now
+from backup.deployment import (
+    BackupsOffError,
+    ConfigurationError,
+    Deployment,
+    HostedDatabaseError,
+    load_config,
+    utc_now,
+)
 from contract.exits import Exit
 from tests.unit.backup.fakes import World, make_config, make_volumes, publish
 
@@ -77,6 +84,18 @@ def test_opening_it_while_backups_are_off_says_why_and_how_to_change_it(tmp_path
         "HINT: set PGBACKREST_REPO1_TYPE=posix (and the rest of that group) in .env, then `make deploy`"
     )
     assert not volumes.history.exists()
+
+
+def test_a_hosted_database_has_its_own_words(tmp_path: Path) -> None:
+    volumes = make_volumes(tmp_path)
+    hosted = make_config(mode="off").model_copy(update={"mode": "hosted", "reason": "DATABASE_URL points to db.example.com"})
+    publish(volumes.config, hosted)
+    with pytest.raises(HostedDatabaseError) as caught:
+        Deployment.open(volumes)
+    assert str(caught.value) == (
+        "backups are off: DATABASE_URL points to db.example.com\n"
+        "HINT: its provider backs it up: see the provider's dashboard for backups and how to restore them"
+    )
 
 
 def test_reloading_an_unchanged_configuration_gives_the_same_deployment(world: World) -> None:

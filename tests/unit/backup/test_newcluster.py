@@ -104,8 +104,11 @@ def test_without_an_answer_there_is_no_proof(
     assert newcluster.examine(tmp_path) == reason, case
 
 
-def test_with_backups_off_there_is_nothing_to_protect_and_nothing_is_asked(tmp_path: Path, engine: FakePgbackrest) -> None:
-    publish(tmp_path, make_config(mode="off"))
+@pytest.mark.parametrize("mode", ["off", "hosted"])
+def test_with_backups_off_there_is_nothing_to_protect_and_nothing_is_asked(
+    tmp_path: Path, engine: FakePgbackrest, mode: str
+) -> None:
+    publish(tmp_path, make_config(mode="off").model_copy(update={"mode": mode}))
     assert newcluster.examine(tmp_path) is None
     assert engine.ran == []
 

@@ -25,8 +25,8 @@ COMMANDS = [
         pgbackrest.backup("x", 2, "diff"),
         ("pgbackrest", "--stanza=x", "--repo=2", "--type=diff", "--log-level-console=detail", "backup"),
     ),
-    (pgbackrest.stanza_create("x"), ("pgbackrest", "--stanza=x", "stanza-create")),
-    (pgbackrest.check("x"), ("pgbackrest", "--stanza=x", "check")),
+    (pgbackrest.stanza_create("x"), ("pgbackrest", "--stanza=x", "--log-level-console=info", "stanza-create")),
+    (pgbackrest.check("x"), ("pgbackrest", "--stanza=x", "--log-level-console=info", "check")),
     (
         pgbackrest.info("x"),
         ("pgbackrest", "--stanza=x", "--output=json", "--log-level-console=off", "--log-level-stderr=warn", "info"),
