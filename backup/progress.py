@@ -24,6 +24,8 @@ class Progress:
 
     def show(self, line: str, now: float) -> str | None:
         """Return what to print for a line of pgbackrest, or None for nothing."""
+        if _COMMAND_BEGIN.search(line):  # before it somebody may have had to answer a question
+            self._started = self._told = now
         if _DETAIL.search(line) is None:
             return line
         share = _SHARE.search(line)

@@ -37,6 +37,14 @@ def test_progress_is_told_again_only_after_the_interval() -> None:
     assert shown == [False, False, True, False, False, True, False, False, True]
 
 
+def test_the_clock_starts_with_the_command() -> None:
+    """What came before it was the operator's time to answer a question."""
+    progress = Progress(3.0, started=100.0)
+    progress.show(f"{STAMP} P00   INFO: restore command begin 2.55.1: --repo=1", 160.0)
+    assert progress.show(PLAIN, 162.0) is None
+    assert progress.show(PLAIN, 164.0) == "    backup:  50% after 4 s, about 4 s left"
+
+
 @pytest.mark.parametrize(
     ("line", "short"),
     [
