@@ -6,9 +6,11 @@ The same examples as in the unit test of rendering; here the programs themselves
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as run_with
 from pydantic import SecretStr
@@ -30,6 +32,13 @@ ANY_COMMAND = (
     "--log-level-console=info",
     "/nowhere/0000000100000000000000FE",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Leave no configuration behind: the other tests write their own into the same place."""
+    yield
+    empty(paths.CONFIG)
 
 
 def publish(asked: Asked) -> None:
