@@ -20,6 +20,8 @@ from typing import IO, Final, Literal
 
 TAIL_LINES: Final = 25
 POLL_SECONDS: Final = 0.1
+GONE_SECONDS: Final = 5.0
+GONE_POLL_SECONDS: Final = 0.01
 
 # pgbackrest reads PGBACKREST_* as options; a program of ours gets what it needs and nothing else.
 # The last two are what it needs to assume a role in AWS by a web identity.
@@ -137,8 +139,20 @@ def _end_group(process: subprocess.Popen[str], grace_seconds: float) -> None:
 
 
 def _kill_rest(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the group and see it gone: a killed worker holds its lock until the kernel has ended it."""
     _signal_group(process.pid, signal.SIGKILL)
     process.wait()
+    deadline = time.monotonic() + GONE_SECONDS
+    while _group_exists(process.pid) and time.monotonic() < deadline:
+        time.sleep(GONE_POLL_SECONDS)
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
