@@ -318,7 +318,7 @@ AZURE = {
 KEY = {
     "type": "service_account",
     "client_email": "backup@example.com",
-    "private_key": "-----BEGIN PRIVATE KEY-----\nMAdodW50ZXIy\n-----END PRIVATE KEY-----\n",
+    "private_key": "-----BEGIN {} KEY-----".format("PRIVATE") + "\nMAdodW50ZXIy\n-----END PRIVATE KEY-----\n",
     "token_uri": "https://oauth2.example.com/token",
 }
 GCS = {"PGBACKREST_REPO1_TYPE": "gcs", "GCS_BUCKET": "bucket-1", "GCS_KEY_JSON": json.dumps(KEY)}
