@@ -10,16 +10,23 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from backup.history import History
 from backup.postgres import Postgres
+from backup.state.alarms import Alarms
+from backup.state.history import History
+from backup.state.marks import Marks
+from backup.state.outbox import Outbox
+from backup.state.store import Store
+from backup.telling import Teller
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
+from contract.receivers import Receivers
 from contract.supervisor import Repository, SupervisorConfig
 
 
@@ -94,6 +101,19 @@ def load_config(directory: Path) -> tuple[SupervisorConfig, str]:
         raise ConfigurationError(f"{file}: not understood ({error.error_count()} problems)") from error
 
 
+def load_receivers(directory: Path) -> Receivers:
+    """Read who is told; nobody, when setup has published no such file. Raises ConfigurationError."""
+    file = directory / paths.RECEIVERS_JSON
+    try:
+        return Receivers.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return Receivers()
+    except OSError as error:
+        raise ConfigurationError(f"{error.filename}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{file}: not understood ({error.error_count()} problems)") from None  # it holds secrets
+
+
 def published_digest(directory: Path) -> str:
     """Return a digest of the manifest, which changes when anything published changes. Raises ConfigurationError."""
     try:
@@ -109,7 +129,8 @@ class Deployment:
     config: SupervisorConfig
     digest: str
     postgres: Postgres
-    history: History
+    store: Store
+    receivers: Receivers = field(default_factory=Receivers)
     stop: threading.Event = field(default_factory=threading.Event)
     now: Callable[[], datetime] = utc_now
     volumes: Volumes = Volumes()
@@ -120,14 +141,31 @@ class Deployment:
         where = volumes or Volumes()
         config, digest = load_config(where.config)
         require_backups(config)
-        return cls(config, digest, Postgres(config.database), History(where.history), volumes=where)
+        store, receivers = Store(where.history), load_receivers(where.config)
+        return cls(config, digest, Postgres(config.database), store, receivers, volumes=where)
 
     def reloaded(self) -> Deployment:
         """Return this deployment with the configuration that is published now, or itself when nothing changed."""
         if published_digest(self.volumes.config) == self.digest:
             return self
         config, digest = load_config(self.volumes.config)
-        return replace(self, config=config, digest=digest, postgres=Postgres(config.database))
+        receivers = load_receivers(self.volumes.config)
+        return replace(self, config=config, digest=digest, postgres=Postgres(config.database), receivers=receivers)
+
+    @cached_property
+    def history(self) -> History:
+        """What was run."""
+        return History(self.store)
+
+    @cached_property
+    def marks(self) -> Marks:
+        """Single values that outlive a restart."""
+        return Marks(self.store)
+
+    @cached_property
+    def teller(self) -> Teller:
+        """The way to tell people."""
+        return Teller(Outbox(self.store), Alarms(self.store), self.receivers, self.now)
 
     @property
     def zone(self) -> ZoneInfo:

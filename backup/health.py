@@ -10,7 +10,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup.history import History, Run
+from backup.state.history import History, Run
+from backup.state.store import Store
 from contract import paths
 from contract.exits import Exit
 
@@ -44,9 +45,9 @@ def run_problems(last_run: Run | None) -> list[str]:
 
 def main() -> Exit:
     """Print the problems; return Exit.UNEXPECTED (what Docker takes for unhealthy) when there are any."""
-    history = History(paths.HISTORY)
-    found = problems(history, datetime.now(UTC))
-    history.close()
+    store = Store(paths.HISTORY)
+    found = problems(History(store), datetime.now(UTC))
+    store.close()
     for problem in found:
         print(problem)  # noqa: T201 Docker keeps it as the reason
     return Exit.UNEXPECTED if found else Exit.OK

@@ -14,7 +14,7 @@ import tenacity
 
 from backup import logs, oplock, pgbackrest, process, protection, repository_key, schedule
 from backup.deployment import Deployment
-from backup.history import Beginning, Ending, State
+from backup.state.history import Beginning, Ending, State
 from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit

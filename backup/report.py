@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from backup.checks import Finding
-from backup.history import Run
 from backup.pgbackrest import Backup, Info
+from backup.state.history import Run
 from backup.status import RepositoryState, Status
 from contract import protection
 from contract.supervisor import SupervisorConfig

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from backup import health, jobs, policy, protection, repository_key
 from backup.deployment import Deployment
-from backup.history import Run
 from backup.pgbackrest import Info
 from backup.postgres import Archiver, DatabaseError, Server
+from backup.state.history import Run
 from contract.errors import ProductError
 
 # pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.

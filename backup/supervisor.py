@@ -238,7 +238,7 @@ def supervise(deployment: Deployment) -> Exit:
         said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
     runner.finish(jobs.GRACE_SECONDS + 10)
-    deployment.history.close()
+    deployment.store.close()
     return Exit.TERMINATED
 
 

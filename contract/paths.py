@@ -34,6 +34,9 @@ LOG: Final = Path("/var/log/pgbackrest")
 STATE: Final = Path("/var/lib/salespider/state")
 
 SUPERVISOR_JSON: Final = "supervisor.json"
+RECEIVERS_JSON: Final = "receivers.json"
+"""Who is told, with the secrets that takes; there only when somebody is."""
+
 MANIFEST_JSON: Final = "manifest.json"
 PROTECTION_JSON: Final = "protection.json"
 """Beside the manifest and not in it: it is a record, and a new one is no new configuration."""

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 SCHEMA_VERSION = 1
 
 FULL_AFTER: Final = 7
-"""After so many differential and incremental backups in a row the next one is a full one."""
+"""After so many differential and incremental backups in a row the next one is a full one, unless the operator says more."""
 
 FORCED_FULL_AT_MOST_EVERY: Final = timedelta(days=1)
 """The least time between two full backups outside their schedule: otherwise keeping a number of them keeps no time."""
@@ -24,6 +24,8 @@ Mode = Literal["backups", "off", "hosted"]
 
 RepositoryType = Literal["posix", "s3", "azure", "gcs"]
 RetentionType = Literal["count", "time"]
+LogFormat = Literal["auto", "text", "json"]
+"""`auto`: text on a terminal, JSON otherwise."""
 
 
 class _Frozen(BaseModel):
@@ -72,6 +74,21 @@ class Repository(_Frozen):
     window_seconds: int | None = None
 
 
+class Thresholds(_Frozen):
+    """When something is worth an alarm.
+
+    `late_minutes`: how long after its due time a backup may still be missing. `archive_late_minutes`: how long a finished
+    WAL segment may wait to be archived. `disk_percent`: how full a volume may be; `disk_hours`: at how many hours before
+    the database's volume is full, at the present rate; `disk_reserve_percent` of it is not counted as free.
+    """
+
+    late_minutes: int = 120
+    archive_late_minutes: int = 10
+    disk_percent: int = 70
+    disk_hours: tuple[int, ...] = (24, 6, 1)
+    disk_reserve_percent: int = 5
+
+
 class SupervisorConfig(_Frozen):
     """What the supervisor does and why. In the modes `off` and `hosted` there are no repositories; `reason` says why."""
 
@@ -83,3 +100,8 @@ class SupervisorConfig(_Frozen):
     database: Database
     schedule: Schedule
     repositories: tuple[Repository, ...]
+    full_after: int = FULL_AFTER
+    catch_up_jitter_seconds: int = 30
+    """A run that was missed is caught up after a random part of this, so that many hosts do not begin at once."""
+    log_format: LogFormat = "auto"
+    thresholds: Thresholds = Thresholds()

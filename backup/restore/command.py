@@ -9,12 +9,12 @@ import click
 
 from backup import jobs, logs, oplock, pgbackrest, process, report
 from backup.deployment import Deployment
-from backup.history import Beginning, Ending, State
 from backup.pgbackrest import Info
 from backup.restore import in_place, plan, timeline
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
 from backup.signals import stop_on_signals
+from backup.state.history import Beginning, Ending, State
 from contract.errors import ProductError
 from contract.exits import Exit
 

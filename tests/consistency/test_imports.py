@@ -12,6 +12,7 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/notice.py",
     "backup/schedule.py",
     "backup/policy.py",
     "backup/progress.py",
@@ -25,7 +26,7 @@ DOORS = {
     "subprocess": {"backup/process.py"},
     "psycopg": {"backup/postgres.py"},
     "docker": {"backup/restore/container.py"},
-    "sqlite3": {"backup/history.py"},
+    "sqlite3": {"backup/state/store.py"},
 }
 READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}

@@ -18,10 +18,10 @@ from pathlib import Path
 
 from backup import jobs, process
 from backup.deployment import Deployment, Volumes
-from backup.history import History
 from backup.jobs import BackupRequest, Outcome
 from backup.postgres import Postgres
 from backup.restore.container import Condition, DatabaseContainer
+from backup.state.store import Store
 from contract import paths
 from contract.supervisor import BackupType, Database, Repository, Schedule, SupervisorConfig
 
@@ -149,11 +149,11 @@ class Site:
             pgdata=self.pgdata,
         )
         config = self.supervisor_config
-        history = History(volumes.history)
+        store = Store(volumes.history)
         try:
-            yield Deployment(config, "", Postgres(config.database), history, volumes=volumes)
+            yield Deployment(config, "", Postgres(config.database), store, volumes=volumes)
         finally:
-            history.close()
+            store.close()
 
     # --- the server ---------------------------------------------------------------------------------------------------
 

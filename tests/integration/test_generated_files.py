@@ -96,7 +96,7 @@ def test_pgbackrest_takes_every_generated_option_and_a_backup_succeeds(
         known = status.gather(deployment)
         assert known.problems == ("the supervisor gives no sign of life; see `docker logs salespider-backup`",)
     finally:
-        deployment.history.close()
+        deployment.store.close()
     lines += capsys.readouterr().out.splitlines()
     lines += LOG.read_text().splitlines()
     assert [line for line in lines if "WARN" in line] == []
@@ -109,7 +109,7 @@ def test_a_restore_by_hand_uses_the_safe_restore_command(places: None, template:
     deployment = Deployment.open()
     jobs.create_stanza(deployment, print)
     assert jobs.take_backup(deployment, BackupRequest("full", 1, "manual", "a test"), 0.0).state == "succeeded"
-    deployment.history.close()
+    deployment.store.close()
     sql("CREATE TABLE after_backup AS SELECT generate_series(1, 10) AS n")
     must("pg_ctl", "-D", str(paths.PGDATA), "--wait", "--mode=fast", "stop")
     printed = must("pgbackrest", "--stanza=salespider", "restore")

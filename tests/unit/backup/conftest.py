@@ -25,7 +25,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     made = make_world(tmp_path)
     monkeypatch.setattr(deployment, "Postgres", lambda _database: made.postgres)  # what a changed configuration makes
     yield made
-    made.deployment.history.close()
+    made.deployment.store.close()
 
 
 @pytest.fixture

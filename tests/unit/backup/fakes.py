@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from backup import pgbackrest, process
 from backup.deployment import Deployment, Volumes
-from backup.history import History
 from backup.postgres import Archiver, DatabaseError, Postgres, Server
 from backup.restore.container import Condition, ContainerError, DatabaseContainer
+from backup.state.history import History
 from contract import paths
 from contract.supervisor import Database, Repository, Schedule, SupervisorConfig
 
@@ -125,7 +125,9 @@ def make_world(root: Path, config: SupervisorConfig | None = None) -> World:
     publish(volumes.config, config or make_config())
     clock, postgres, stop = Clock(), FakePostgres(), ImpatientEvent()
     opened = Deployment.open(volumes)
-    deployment = Deployment(opened.config, opened.digest, postgres, opened.history, stop, clock, volumes)
+    deployment = Deployment(
+        opened.config, opened.digest, postgres, opened.store, opened.receivers, stop=stop, now=clock, volumes=volumes
+    )
     return World(deployment, clock, postgres, stop)
 
 

@@ -14,8 +14,8 @@ from backup import __main__ as entry
 from backup import checks, cli, oplock, process, supervisor
 from backup.checks import Finding
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
-from backup.history import Beginning, Ending
 from backup.pgbackrest import RepositoryStatus
+from backup.state.history import Beginning, Ending
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_info
 

@@ -106,8 +106,8 @@ def test_reloading_a_changed_one_keeps_history_stop_flag_and_clock(world: World)
     world.republish(make_config(zone="Asia/Tokyo"), "2")
     changed = world.deployment.reloaded()
     assert changed.zone.key == "Asia/Tokyo"
-    assert (changed.history, changed.stop, changed.now) == (
-        world.deployment.history,
+    assert (changed.store, changed.stop, changed.now) == (
+        world.deployment.store,
         world.deployment.stop,
         world.deployment.now,
     )

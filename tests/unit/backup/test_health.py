@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from backup import health
-from backup.history import Beginning, Ending, State
+from backup.state.history import Beginning, Ending, State
 from tests.unit.backup.fakes import NOON, FakePgbackrest, World, make_backup, make_info
 
 FULL = make_backup("20260301-020000F")

@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from backup import jobs, oplock, process
-from backup.history import Beginning
 from backup.jobs import BackupRequest, Outcome, RepositoryError
 from backup.pgbackrest import RepositoryStatus
+from backup.state.history import Beginning
 from contract import events
 from contract.exits import Exit
 from contract.supervisor import BackupType
@@ -282,7 +282,7 @@ def test_the_deadline_of_a_backup_follows_from_the_schedule(
     schedule: dict[str, Any] = {"full": None, "diff": None, "incr": None, **expressions}
     world = make_world(tmp_path, make_config(**schedule))
     assert jobs.deadline_seconds(world.deployment, kind) == hours * 3600, case
-    world.deployment.history.close()
+    world.deployment.store.close()
 
 
 def test_a_backup_runs_under_its_deadline_and_the_stop_flag(world: World, engine: FakePgbackrest) -> None:

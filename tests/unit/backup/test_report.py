@@ -13,8 +13,8 @@ from rich.console import Console
 
 from backup import report, status
 from backup.checks import Finding
-from backup.history import Beginning, Ending
 from backup.pgbackrest import RepositoryStatus
+from backup.state.history import Beginning, Ending
 from tests.unit.backup.fakes import NOON, FakePgbackrest, World, make_backup, make_config, make_info
 
 UTC_ZONE = ZoneInfo("UTC")

@@ -187,7 +187,7 @@ def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine:
     scene.do(Reply(does=engine.lists(FULL, second)))
     assert "--repo=2" in next(argv for argv in engine.ran if "backup" in argv)
     assert scene.tick().startswith("idle")
-    world.deployment.history.close()
+    world.deployment.store.close()
 
 
 def test_what_falls_due_during_the_first_backup_is_in_it(scene: Scene) -> None:
@@ -276,7 +276,7 @@ def test_the_schedule_is_read_in_the_zone_of_the_configuration(tmp_path: Path, e
     scene.tick()
     scene.do(Reply())
     assert scene.tick() == "idle; next: diff backup at 2026-03-05 02:00:00 CET"
-    world.deployment.history.close()
+    world.deployment.store.close()
 
 
 def test_an_empty_schedule_leaves_nothing_to_do(tmp_path: Path, engine: FakePgbackrest) -> None:
@@ -286,7 +286,7 @@ def test_an_empty_schedule_leaves_nothing_to_do(tmp_path: Path, engine: FakePgba
     scene.tick()
     scene.do(Reply())
     assert scene.tick() == "idle; nothing is scheduled"
-    world.deployment.history.close()
+    world.deployment.store.close()
 
 
 # --- a changed configuration ------------------------------------------------------------------------------------------
@@ -375,9 +375,9 @@ def test_what_is_going_on_is_logged_when_it_changes_and_left_as_a_sign_of_life(
     with capture_logs() as logged:
         loop(1)
     assert [e["event"] for e in logged][1] == "waiting for the database (database: connection refused)"
-    history = Deployment.open(world.volumes).history
-    heartbeat = history.heartbeat()
-    history.close()
+    opened = Deployment.open(world.volumes)
+    heartbeat = opened.history.heartbeat()
+    opened.store.close()
     assert heartbeat is not None
     assert heartbeat.phase == "waiting for the database (database: connection refused)"
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from backup.history import Beginning, Ending, Heartbeat, History, State
+from backup.state.history import Beginning, Ending, Heartbeat, History, Sizes, State
+from backup.state.store import Store
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, 250_000, tzinfo=UTC)
 FULL = Beginning("backup", "full", 1, "schedule", "scheduled for 02:00")
@@ -28,17 +31,17 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def history(path: Path) -> Iterator[History]:
-    opened = History(path)
-    yield opened
-    opened.close()
+    store = Store(path)
+    yield History(store)
+    store.close()
 
 
 @pytest.fixture
 def other(path: Path) -> Iterator[History]:
     """What another container opens: the same file."""
-    opened = History(path)
-    yield opened
-    opened.close()
+    store = Store(path)
+    yield History(store)
+    store.close()
 
 
 def test_a_run_is_written_down_before_it_starts(history: History) -> None:
@@ -128,6 +131,28 @@ def test_the_sign_of_life_is_the_last_one_left(history: History, other: History)
 
 def test_opening_an_existing_file_keeps_what_is_in_it(history: History, path: Path) -> None:
     history.begin(FULL, NOW)
-    again = History(path)
-    assert len(again.recent()) == 1
-    again.close()
+    store = Store(path)
+    assert len(History(store).recent()) == 1
+    store.close()
+
+
+def test_a_file_of_an_earlier_release_gets_the_columns_it_lacks(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute(
+            "CREATE TABLE run (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, what TEXT NOT NULL, repo INTEGER, "
+            "origin TEXT NOT NULL, reason TEXT NOT NULL, started_at REAL NOT NULL, finished_at REAL, state TEXT NOT NULL, "
+            "exit_code INTEGER, label TEXT, message TEXT NOT NULL DEFAULT '', tail TEXT NOT NULL DEFAULT '')"
+        )
+        old.execute(
+            "INSERT INTO run (kind, what, repo, origin, reason, started_at, state) "
+            "VALUES ('backup', 'full', 1, 'first', 'the first', 0, 'running')"
+        )
+    store = Store(path)
+    run = History(store).last("backup")
+    assert run is not None
+    assert (run.what, run.attempts, run.retryable, run.stored_bytes) == ("full", 1, False, None)
+    History(store).end(run.id, Ending("succeeded", 0, "L", "done", sizes=Sizes(3, 2, 1)), NOW)
+    again = History(store).last("backup")
+    assert again is not None
+    assert (again.database_bytes, again.copied_bytes, again.stored_bytes) == (3, 2, 1)
+    store.close()
