@@ -15,6 +15,8 @@ from typing import Final
 from backup import jobs, logs, placement, policy, schedule
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
+from backup.notify import courier as courier_thread
+from backup.notify.courier import Courier
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
@@ -47,6 +49,11 @@ class Supervisor:
         self._doing = ""
         self._to_take: deque[BackupRequest] = deque()
         self._beat = ("", _ANY_TIME)
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment with the configuration that is in force now."""
+        return self._deployment
 
     def tick(self) -> str:
         """Decide and start what is next; return what is going on, and leave it as a sign of life."""
@@ -231,13 +238,18 @@ def supervise(deployment: Deployment) -> Exit:
         hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
         log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
     supervisor = Supervisor(deployment, runner)
+    courier = Courier(lambda: supervisor.deployment, deployment.stop)
+    courier.start()
     said = ""
     while not deployment.stop.wait(TICK_SECONDS):
-        if not runner.is_alive():
+        if not (runner.is_alive() and courier.is_alive()):
+            deployment.stop.set()
+            courier.finish(courier_thread.GRACE_SECONDS + 10)
             return Exit.UNEXPECTED
         said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
     runner.finish(jobs.GRACE_SECONDS + 10)
+    courier.finish(courier_thread.GRACE_SECONDS + 10)
     deployment.store.close()
     return Exit.TERMINATED
 
