@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 _SHORTEST_SECRET: Final = 4
 _LONGEST_ERROR: Final = 200
+_DELIMITERS: Final = re.compile(r"[\s/:@?&=#,;]+")
+_NO_LETTERS: Final = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,11 @@ def http(status: int, asked_for: timedelta | None = None) -> Answer:
 
 def masked(said: str, secrets: Iterable[str | None], shown: str) -> str:
     """Return somebody else's words without any part of these addresses, keys and tokens, but for what is `shown` of them."""
-    given = {form for secret in secrets if secret for form in (secret, unquote(secret))}
-    words = {word for each in given for word in re.split(r"[^\w.+=~-]+", each)}
-    words |= {part for word in words for part in re.split(r"\W+", word)} | given
-    may_stay = set(re.split(r"\W+", shown)) | {shown}
+    given = {secret for secret in secrets if secret}
+    words = given | {word for each in given for word in _DELIMITERS.split(each)}
+    words |= {unquote(word) for word in words}
+    words |= {part for word in words for part in _NO_LETTERS.split(word)}
+    may_stay = {shown, *_DELIMITERS.split(shown), *_NO_LETTERS.split(shown)}
     for word in sorted(words - may_stay, key=len, reverse=True):
         if len(word) >= _SHORTEST_SECRET:
             said = said.replace(word, "***")

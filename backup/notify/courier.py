@@ -74,7 +74,7 @@ class Courier:
                 self._wake.clear()
                 if not self._safe_round():
                     self._wake.wait(POLL_SECONDS)
-        except Exception:
+        except Exception:  # noqa: BLE001 the thread boundary: the process sees that it is dead
             logs.logger().exception(events.SUPERVISOR_THREAD_DIED, thread="courier")
 
     def _safe_round(self) -> bool:
