@@ -9,10 +9,11 @@ import time
 
 import click
 
-from backup import checks, health, jobs, logs, report, repository_key, status, supervisor
+from backup import checks, health, jobs, logs, report, repository_key, status
 from backup.deployment import BackupsOffError, Deployment
 from backup.jobs import BackupRequest
 from backup.signals import stop_on_signals
+from backup.supervise import supervise as supervise_until_stopped
 from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -53,7 +54,7 @@ def supervise() -> None:
     """Keep the schedule. This is what the backup container runs."""
     logs.configure()
     try:
-        sys.exit(supervisor.supervise(_deployment()))
+        sys.exit(supervise_until_stopped(_deployment()))
     except BackupsOffError as error:
         logs.logger().info(events.BACKUPS_OFF, reason=error.reason, hint=error.hint)
         sys.exit(Exit.OK)

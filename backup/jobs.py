@@ -20,7 +20,7 @@ from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
-Origin = Literal["schedule", "first", "manual"]
+Origin = Literal["schedule", "first", "retry", "manual"]
 
 GRACE_SECONDS: Final = 30.0
 PROGRESS_SECONDS: Final = 3.0

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS run (
     tail TEXT NOT NULL DEFAULT '' -- the last lines of the program's output
 );
 CREATE INDEX IF NOT EXISTS run_by_kind ON run (kind, what, started_at);
+CREATE INDEX IF NOT EXISTS run_by_repo ON run (kind, repo, started_at);
 CREATE INDEX IF NOT EXISTS run_by_start ON run (started_at, id);
 CREATE TABLE IF NOT EXISTS heartbeat (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
@@ -186,6 +187,11 @@ class History:
         where = " AND ".join(f"{column} = :{column}" for column in given) or "1"
         query = f"SELECT * FROM run WHERE {where} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608 the columns are the three names above
         return tuple(_run(row) for row in self._store.rows(query, {**given, "limit": limit}))
+
+    def backups_of(self, repo: int, limit: int) -> tuple[Run, ...]:
+        """Return the newest backup runs for one repository, newest first."""
+        query = "SELECT * FROM run WHERE kind = 'backup' AND repo = ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        return tuple(_run(row) for row in self._store.rows(query, (repo, limit)))
 
     def beat(self, phase: str, now: datetime) -> None:
         """Leave a sign of life."""

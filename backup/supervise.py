@@ -1,0 +1,90 @@
+"""The supervisor's process: the loop and the threads beside it, from the start to an ordered end.
+
+A thread that dies ends the process, with a code that makes Docker start it again: half a supervisor is none.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from backup import jobs, logs, oplock, placement
+from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.runner import Runner
+from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
+from contract import events
+from contract.exits import Exit
+
+END_SECONDS: Final = 10.0
+
+
+class Part(Protocol):
+    """A thread beside the loop."""
+
+    name: str
+
+    def start(self) -> None:
+        """Start it."""
+
+    def is_alive(self) -> bool:
+        """Tell whether it still works."""
+
+    def finish(self, timeout_seconds: float) -> None:
+        """Let it end its work, and wait for that."""
+
+
+def supervise(deployment: Deployment) -> Exit:
+    """Run until asked to stop; return the exit code. A part that died ends it with Exit.UNEXPECTED."""
+    log = logs.logger()
+    try:
+        with oplock.hold(
+            deployment.volumes.supervisor_lock,
+            "the supervisor",
+            patience_seconds=FOREVER_SECONDS,
+            stop=deployment.stop,
+            on_wait=lambda holder: log.warning(events.SUPERVISOR_WAITING, holder=holder),
+        ):
+            return _work(deployment)
+    except oplock.BusyError:  # asked to stop while it waited
+        return Exit.TERMINATED
+
+
+def _work(deployment: Deployment) -> Exit:
+    log = logs.logger()
+    runner = Runner()
+    supervisor = Supervisor(deployment, runner)
+    parts: tuple[Part, ...] = (runner,)
+    for part in parts:
+        part.start()
+    config = deployment.config
+    log.info(events.SUPERVISOR_STARTED, stanza=config.stanza, zone=config.time_zone, **config.schedule.expressions())
+    if warning := placement.on_the_databases_disk(deployment):
+        hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
+        log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
+    said = ""
+    while not deployment.stop.wait(TICK_SECONDS):
+        if dead := [part.name for part in parts if not part.is_alive()]:
+            deployment.stop.set()  # a backup that runs is ended in order
+            log.error(events.SUPERVISOR_THREAD_DIED, thread=", ".join(dead))
+            runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
+            return Exit.UNEXPECTED
+        said = _tick(supervisor, said)
+    log.info(events.SUPERVISOR_STOPPED, while_doing=said)
+    runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
+    for part in parts[1:]:
+        part.finish(END_SECONDS)
+    deployment.store.close()
+    return Exit.TERMINATED
+
+
+def _tick(supervisor: Supervisor, said: str) -> str:
+    log = logs.logger()
+    try:
+        now_doing = supervisor.tick()
+    except (BackupsOffError, ConfigurationError):
+        raise
+    except Exception:
+        log.exception(events.SUPERVISOR_TICK_FAILED)
+        return said
+    if now_doing != said:
+        log.info(now_doing)
+    return now_doing
