@@ -190,6 +190,8 @@ class Backup:
     repository_bytes: int
     has_errors: bool
     prior: str | None
+    cluster_id: int = 1
+    """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,20 @@ class ArchiveRange:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A database cluster that the stanza has belonged to in one repository. `version` is PostgreSQL's major one.
+
+    `id` counts up with every stanza-upgrade, so the highest is the present one; an earlier cluster may come back under
+    a new number.
+    """
+
+    repo: int
+    id: int
+    system_id: int
+    version: int
+
+
+@dataclass(frozen=True)
 class Info:
     """The parsed answer of `info` for one stanza. `backups` are in the order they were taken."""
 
@@ -228,6 +244,11 @@ class Info:
     system_ids: tuple[int, ...]
     bytes_done: int | None = None
     bytes_total: int | None = None
+    clusters: tuple[Cluster, ...] = ()
+
+    def present_cluster(self, repo: int) -> Cluster | None:
+        """Return the cluster that a repository takes backups and WAL of, or None while it has no stanza."""
+        return max((c for c in self.clusters if c.repo == repo), key=lambda c: c.id, default=None)
 
     def labels(self, repo: int) -> frozenset[str]:
         """Return the labels of all backups in a repository."""
@@ -279,6 +300,10 @@ def _info(entry: dict[str, Any], stanza: str) -> Info:
         system_ids=tuple(sorted({db["system-id"] for db in entry.get("db", [])})),
         bytes_done=lock.get("size-cplt"),
         bytes_total=lock.get("size"),
+        clusters=tuple(
+            Cluster(db["repo-key"], db["id"], db["system-id"], int(db["version"].partition(".")[0]))
+            for db in entry.get("db", [])
+        ),
     )
 
 
@@ -298,6 +323,7 @@ def _backup(entry: dict[str, Any]) -> Backup:
         repository_bytes=size["repository"]["delta"],
         has_errors=bool(entry.get("error")),
         prior=entry.get("prior"),
+        cluster_id=entry["database"]["id"],
     )
 
 

@@ -33,4 +33,5 @@ class Exit(IntEnum):
     RESTORE_INCOMPLETE = 18, "the restore failed half-way; the database is down, the message says how to go on"
     NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
     CHECK_FAILED = 20, "at least one check found something; the output names it"
+    ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
     TERMINATED = 143, "stopped by SIGTERM, in order"

@@ -12,6 +12,7 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/cluster.py",
     "backup/notice.py",
     "backup/schedule.py",
     "backup/policy.py",
