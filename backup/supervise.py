@@ -5,12 +5,14 @@ A thread that dies ends the process, with a code that makes Docker start it agai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from backup import jobs, logs, oplock, placement
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.runner import Runner
 from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
+from backup.watch.watcher import Watcher
 from contract import events
 from contract.exits import Exit
 
@@ -19,8 +21,6 @@ END_SECONDS: Final = 10.0
 
 class Part(Protocol):
     """A thread beside the loop."""
-
-    name: str
 
     def start(self) -> None:
         """Start it."""
@@ -49,30 +49,38 @@ def supervise(deployment: Deployment) -> Exit:
 
 
 def _work(deployment: Deployment) -> Exit:
-    log = logs.logger()
     runner = Runner()
     supervisor = Supervisor(deployment, runner)
-    parts: tuple[Part, ...] = (runner,)
-    for part in parts:
+    parts: dict[str, Part] = {"runner": runner, "watcher": Watcher(lambda: supervisor.deployment, deployment.stop)}
+    for part in parts.values():
         part.start()
-    config = deployment.config
+    _say_hello(deployment)
+    try:
+        return _loop(supervisor, parts)
+    finally:
+        deployment.stop.set()  # whatever ended the loop, a backup that runs is ended in order
+        runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
+        for part in parts.values():
+            part.finish(END_SECONDS)
+        deployment.store.close()
+
+
+def _say_hello(deployment: Deployment) -> None:
+    log, config = logs.logger(), deployment.config
     log.info(events.SUPERVISOR_STARTED, stanza=config.stanza, zone=config.time_zone, **config.schedule.expressions())
     if warning := placement.on_the_databases_disk(deployment):
         hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
         log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
-    said = ""
-    while not deployment.stop.wait(TICK_SECONDS):
-        if dead := [part.name for part in parts if not part.is_alive()]:
-            deployment.stop.set()  # a backup that runs is ended in order
-            log.error(events.SUPERVISOR_THREAD_DIED, thread=", ".join(dead))
-            runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
+
+
+def _loop(supervisor: Supervisor, parts: Mapping[str, Part]) -> Exit:
+    log, said = logs.logger(), ""
+    while not supervisor.deployment.stop.wait(TICK_SECONDS):
+        if dead := [name for name, part in parts.items() if not part.is_alive()]:
+            log.error(events.SUPERVISOR_STOPPED, while_doing=said, dead=", ".join(dead))
             return Exit.UNEXPECTED
         said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
-    runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
-    for part in parts[1:]:
-        part.finish(END_SECONDS)
-    deployment.store.close()
     return Exit.TERMINATED
 
 
@@ -86,5 +94,5 @@ def _tick(supervisor: Supervisor, said: str) -> str:
         log.exception(events.SUPERVISOR_TICK_FAILED)
         return said
     if now_doing != said:
-        log.info(now_doing)
+        log.info(events.SUPERVISOR_DOING, what=now_doing)
     return now_doing
