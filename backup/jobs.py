@@ -6,14 +6,16 @@ proof. Exit code 0 is not success. Success is the new label in the repository's 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import tenacity
 
-from backup import logs, oplock, pgbackrest, process, protection, repository_key, schedule
+from backup import identity, logs, oplock, pgbackrest, process, protection, repository_key, schedule
 from backup.deployment import Deployment
+from backup.postgres import DatabaseError
 from backup.state.history import Beginning, Ending, State
 from contract import events
 from contract.errors import ProductError
@@ -39,12 +41,13 @@ class RepositoryError(ProductError):
 
 @dataclass(frozen=True)
 class BackupRequest:
-    """What to do and why: `reason` is a sentence for the record."""
+    """What to do and why: `reason` is a sentence for the record. Unless it `expires`, nothing old is removed after it."""
 
     kind: BackupType
     repo: int
     origin: Origin
     reason: str
+    expires: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,14 @@ def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
     """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
 
-    Writes nothing unless the configured passphrase opens each repository, and afterwards remembers the passphrases as used.
+    Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
+    afterwards remembers the passphrases as used.
     """
     if troubles := repository_key.trouble(deployment):
         message = "; ".join(each.message for each in troubles)
         return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
+    if (refusal := identity_refusal(deployment)) is not None:
+        return refusal
     finished = run_patiently(
         pgbackrest.stanza_create(deployment.config.stanza),
         on_line,
@@ -97,6 +103,15 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     )
     outcome = _outcome(finished, "stanza-create")
     return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def identity_refusal(deployment: Deployment, info: pgbackrest.Info | None = None) -> Outcome | None:
+    """Return the failure of a job that must not begin: another cluster runs, or that cannot be told. Keeps the alarm."""
+    try:
+        objection = identity.guard(deployment, deployment.postgres.server(), info or read_info(deployment))
+    except ProductError as error:
+        return Outcome("failed", error.exit_code, error.message, error.hint)
+    return None if objection is None else Outcome("failed", Exit.ANOTHER_CLUSTER, objection.message, objection.hint)
 
 
 def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
@@ -142,8 +157,10 @@ def _run_backup(deployment: Deployment, request: BackupRequest) -> Outcome:
         return Outcome(
             "failed", Exit.REPOSITORY, f"repository {request.repo}: {unreadable.message}", "run `make backup-check`"
         )
+    if (refusal := identity_refusal(deployment, info)) is not None:
+        return refusal
     before = info.labels(request.repo)
-    argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind)
+    argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind, expires=request.expires)
     limits = process.Limits(deployment.stop, deadline_seconds(deployment, request.kind), GRACE_SECONDS)
     every = PROGRESS_SECONDS if request.origin == "manual" else QUIET_PROGRESS_SECONDS
     with logs.job_log(deployment.volumes.log, f"backup-{request.kind}.log", every) as write:
@@ -167,6 +184,8 @@ def _proven(deployment: Deployment, request: BackupRequest, before: frozenset[st
         message = f"backup {backup.label}: page checksum errors, the database's own files are damaged"
         hint = f"see `pgbackrest --stanza={deployment.config.stanza} info --set={backup.label}`; earlier backups are kept"
         return Outcome("failed", Exit.BACKUP_FAILED, message, hint, backup.label, outcome.seconds, outcome.tail)
+    with contextlib.suppress(DatabaseError):  # gone since the backup ended; the repository says who it was
+        identity.remember(deployment, deployment.postgres.server(), backup.database_bytes)
     message = f"{backup.kind} backup {backup.label}"
     if backup.kind != request.kind:
         message += f" ({backup.kind} instead of {request.kind}: there was none to build on)"

@@ -88,14 +88,34 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str) -> Argv:
-    """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`."""
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", _PROGRESS)
+def backup(stanza: str, repo: int, kind: str, *, expires: bool = True) -> Argv:
+    """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
+
+    With `expires`, pgbackrest lets old backups go when it is done. It counts those with page checksum errors as well.
+    """
+    expire = () if expires else ("--no-expire-auto",)
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", *expire, _PROGRESS)
 
 
 def stanza_create(stanza: str) -> Argv:
     """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
     return _command(stanza, "stanza-create", _TOLD)
+
+
+def stanza_upgrade(stanza: str) -> Argv:
+    """Return the command that makes the running cluster the stanza's in every repository; it accepts no `--repo`.
+
+    The backups up to now stay where they are and can be restored. Retention counts them with the new ones.
+    """
+    return _command(stanza, "stanza-upgrade", _TOLD)
+
+
+def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
+    """Return the command that lets go what retention no longer keeps, or only says what that would be.
+
+    It asks no database: beside another cluster, where `backup` refuses, it goes on removing.
+    """
+    return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
 
 
 def check(stanza: str) -> Argv:
@@ -249,6 +269,10 @@ class Info:
     def present_cluster(self, repo: int) -> Cluster | None:
         """Return the cluster that a repository takes backups and WAL of, or None while it has no stanza."""
         return max((c for c in self.clusters if c.repo == repo), key=lambda c: c.id, default=None)
+
+    def cluster_of(self, backup: Backup) -> Cluster | None:
+        """Return the cluster that a backup is of."""
+        return next((c for c in self.clusters if (c.repo, c.id) == (backup.repo, backup.cluster_id)), None)
 
     def labels(self, repo: int) -> frozenset[str]:
         """Return the labels of all backups in a repository."""

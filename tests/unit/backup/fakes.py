@@ -20,6 +20,7 @@ from contract import paths
 from contract.supervisor import Database, Repository, Schedule, SupervisorConfig
 
 STANZA = "salespider"
+SYSTEM_ID = 7710425701430951955
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 """A Wednesday."""
 
@@ -152,6 +153,9 @@ class FakePostgres(Postgres):
         self.pending_restart: tuple[str, ...] = ()
         self.version_beside = "pgBackRest 2.55.1"
         self.switched = "000000010000000000000005"
+        self.version = "17.6"
+        self.system_id = SYSTEM_ID
+        self.size = 30_000_000
 
     def _answer(self) -> None:
         if self.down:
@@ -160,8 +164,18 @@ class FakePostgres(Postgres):
     def server(self) -> Server:
         self._answer()
         return Server(
-            "17.6", 7710425701430951955, self.timeline, self.in_recovery, self.recovery_paused, self.archive_mode, NOON
+            self.version,
+            self.system_id,
+            self.timeline,
+            self.in_recovery,
+            self.recovery_paused,
+            self.archive_mode,
+            NOON,
         )
+
+    def database_bytes(self) -> int:
+        self._answer()
+        return self.size
 
     def archiver(self) -> Archiver:
         self._answer()
@@ -189,11 +203,11 @@ class FakePostgres(Postgres):
         return self.pending_restart
 
 
-def wal_segment(name: str, content: bytes = b"", *, of: str | None = None) -> bytes:
+def wal_segment(name: str, content: bytes = b"", *, of: str | None = None, system_id: int = SYSTEM_ID) -> bytes:
     """A segment of 4 KiB with the header of its first page; `of` names the segment it was before it was recycled."""
     size, told = 4096, of or name
     address = (int(told[8:16], 16) << 32) + int(told[16:], 16) * size
-    header = struct.pack("=HHIQ", 0xD116, 2, int(told[:8], 16), address)
+    header = struct.pack("=HHIQIIQ", 0xD116, 2, int(told[:8], 16), address, 0, 0, system_id)
     return (header + content).ljust(size, b"\0")
 
 
@@ -270,9 +284,15 @@ def make_info(*backups: pgbackrest.Backup, **given: Any) -> pgbackrest.Info:
         "repositories": (pgbackrest.RepositoryStatus(1, "aes-256-cbc", 0, "ok"),),
         "backups": tuple(sorted(backups, key=lambda b: (b.stopped, b.label))),
         "archive": (pgbackrest.ArchiveRange(1, "17-1", "000000010000000000000001", "000000010000000000000005"),),
-        "system_ids": (7710425701430951955,),
+        "system_ids": (SYSTEM_ID,),
+        **given,
     }
-    return pgbackrest.Info(**{**values, **given})
+    clusters = (
+        pgbackrest.Cluster(repository.key, number, system_id, 17)
+        for repository in values["repositories"]
+        for number, system_id in enumerate(values["system_ids"], start=1)
+    )
+    return pgbackrest.Info(**{"clusters": tuple(clusters), **values})
 
 
 def info_json(info: pgbackrest.Info) -> bytes:
@@ -285,7 +305,7 @@ def info_json(info: pgbackrest.Info) -> bytes:
         ],
         "backup": [_backup_json(backup) for backup in info.backups],
         "cipher": "mixed",
-        "db": [{"id": 1, "repo-key": 1, "system-id": number, "version": "17"} for number in info.system_ids],
+        "db": [{"id": c.id, "repo-key": c.repo, "system-id": c.system_id, "version": str(c.version)} for c in info.clusters],
         "repo": [
             {"cipher": r.cipher, "key": r.key, "status": {"code": r.code, "message": r.message}} for r in info.repositories
         ],
@@ -298,7 +318,7 @@ def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
     return {
         "label": backup.label,
         "type": backup.kind,
-        "database": {"id": 1, "repo-key": backup.repo},
+        "database": {"id": backup.cluster_id, "repo-key": backup.repo},
         "timestamp": {"start": int(backup.started.timestamp()), "stop": int(backup.stopped.timestamp())},
         "archive": {"start": backup.wal_start, "stop": backup.wal_stop},
         "lsn": {"start": "0/2000028", "stop": backup.lsn_stop},
@@ -334,6 +354,7 @@ class FakePgbackrest:
     info: pgbackrest.Info = field(default_factory=make_info)
     info_answer: process.Captured | None = None
     stopped_cleanly: bool = False
+    control_system_id: int = SYSTEM_ID
     replies: Iterator[Reply] = field(default_factory=lambda: iter(()))
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
@@ -369,7 +390,8 @@ class FakePgbackrest:
                 return answer
         if argv[0] == "pg_controldata":
             state = b"shut down" if self.stopped_cleanly else b"in production"
-            return process.Captured(0, b"pg_control version number:  1700\nDatabase cluster state:  " + state + b"\n", "")
+            lines = b"Database system identifier:  %d\nDatabase cluster state:  %s\n" % (self.control_system_id, state)
+            return process.Captured(0, b"pg_control version number:  1700\n" + lines, "")
         assert "info" in argv, argv
         return self.info_answer or process.Captured(0, info_json(self.info), "")
 
