@@ -129,6 +129,15 @@ def info(stanza: str, *, as_json: bool = True) -> Argv:
     return _command(stanza, "info", f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
+def hurried_info(stanza: str, repo: int) -> Argv:
+    """Return the command that lists one repository's backups, and gives up on an object store that does not answer.
+
+    pgbackrest retries within the timeout: one of a second makes three to nine.
+    """
+    options = (f"--repo={repo}", "--io-timeout=1", "--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options)
+
+
 def list_history_files(stanza: str, repo: int, archive_id: str) -> Argv:
     """Return the command that lists the timeline history files of an archive (such as "17-1") as JSON."""
     options = (f"--repo={repo}", "--output=json", r"--filter=\.history$", "--log-level-console=off")

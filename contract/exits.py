@@ -6,8 +6,8 @@ from enum import IntEnum
 from typing import Self
 
 
-class Exit(IntEnum):
-    """A code and, in `meaning`, one line for the reference. A code that is not listed here is a failure."""
+class _Code(IntEnum):
+    """A code and, in `meaning`, one line for the reference."""
 
     meaning: str
 
@@ -17,6 +17,10 @@ class Exit(IntEnum):
         member._value_ = code
         member.meaning = meaning
         return member
+
+
+class Exit(_Code):
+    """What a command of ours ends with. A code that is not listed here is a failure."""
 
     OK = 0, "done, and proven where the command promises proof"
     UNEXPECTED = 1, "a failure nobody foresaw: a defect, please report it with the log"
@@ -35,3 +39,12 @@ class Exit(IntEnum):
     CHECK_FAILED = 20, "at least one check found something; the output names it"
     ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
     TERMINATED = 143, "stopped by SIGTERM, in order"
+
+
+class HealthExit(_Code):
+    """What `healthcheck` ends with: the convention of monitoring plugins, in which 1 to 3 mean something else than above."""
+
+    OK = 0, "the promise is kept"
+    WARNING = 1, "the promise is kept, and something deserves attention"
+    CRITICAL = 2, "the promise is broken; the output says where"
+    UNKNOWN = 3, "nobody knows: the supervisor gives no sign of life, or its state cannot be read"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backup.pgbackrest import EXIT_CODES
-from contract.exits import Exit
+from contract.exits import Exit, HealthExit
 from tests.consistency.source import rows
 
 DOCUMENT = "docs/reference/exit-codes.md"
 
 
-def test_our_exit_codes_are_documented_with_their_meaning() -> None:
-    assert rows(DOCUMENT, "## Of our commands") == [
-        [str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in Exit
+@pytest.mark.parametrize(("heading", "table"), [("## Of our commands", Exit), ("## Of the health check", HealthExit)])
+def test_our_exit_codes_are_documented_with_their_meaning(heading: str, table: type[Exit] | type[HealthExit]) -> None:
+    codes: list[Exit | HealthExit] = list(table)
+    assert rows(DOCUMENT, heading) == [
+        [str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in codes
     ]
 
 

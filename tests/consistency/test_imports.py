@@ -36,6 +36,7 @@ DOORS = {
     "psycopg": {"backup/postgres.py"},
     "docker": {"backup/restore/container.py"},
     "sqlite3": {"backup/state/store.py"},
+    "http": {"backup/health_server.py"},
 }
 READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
