@@ -6,7 +6,7 @@ ended: whatever moment the container dies at, a run is neither lost nor due agai
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, cast
 
@@ -15,6 +15,7 @@ from backup.deployment import Deployment
 from backup.jobs import BackupRequest
 from backup.notice import Notice
 from backup.pgbackrest import Info
+from backup.retry import retry
 from backup.schedule import Decision, Due
 from contract import events
 from contract.supervisor import BackupType
@@ -63,6 +64,7 @@ class Agenda:
         decision = schedule.decide(config.schedule.expressions(), self._deployment.zone, self._considered_until, now)
         self._considered_until = decision.considered_until
         if decision.clock_jumped:
+            self._waiting = [replace(each, not_before=min(each.not_before, now)) for each in self._waiting]
             self._deployment.teller.tell(_clock_jumped(now))
         if decision.due is not None:
             self._note(decision, decision.due, running)
@@ -131,7 +133,7 @@ class Agenda:
     def _unscheduled(self, repo: int, now: datetime) -> Waiting | None:
         """Return what a repository needs although nothing is due: another attempt, or its first full backup."""
         runs = self._deployment.history.backups_of(repo, RUNS_CONSIDERED)
-        again = schedule.retry(runs, now)
+        again = retry(runs, now)
         if again is not None:
             return Waiting(BackupRequest(again.kind, repo, "retry", again.reason), again.at)
         failed = runs[0] if runs and runs[0].state == "failed" else None
@@ -176,11 +178,11 @@ def _clock_jumped(now: datetime) -> Notice:
 
 
 def _missed(decision: Decision, local: str) -> Notice:
-    summary = f"no supervisor was there at {local} or the database was not; {decision.count} runs were missed, one makes up for them"
+    summary = f"nobody was there to take the backup that was due at {local}; one run makes up for {decision.count} missed"
     return Notice(events.BACKUP_MISSED, "warning", summary, facts={"missed": decision.count})
 
 
 def _overlap(due: Due, repo: int, local: str) -> Notice:
-    summary = f"the {due.kind} backup of repository {repo} was due at {local} while the one before it was not done; it is not doubled"
+    summary = f"repository {repo}: a {due.kind} backup was due at {local}, but the one before is not done; it is not doubled"
     hint = "give backups more time, processors or processes: BACKUP_SCHEDULE_…, BACKUP_CPU_LIMIT, PGBACKREST_PROCESS_MAX"
     return Notice(events.BACKUP_OVERLAP, "warning", summary, hint, facts={"type": due.kind, "repo": repo})

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from backup import jobs, logs, oplock, placement
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.health_server import HealthServer
 from backup.runner import Runner
 from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
 from backup.watch.watcher import Watcher
@@ -51,7 +52,7 @@ def supervise(deployment: Deployment) -> Exit:
 def _work(deployment: Deployment) -> Exit:
     runner = Runner()
     supervisor = Supervisor(deployment, runner)
-    parts: dict[str, Part] = {"runner": runner, "watcher": Watcher(lambda: supervisor.deployment, deployment.stop)}
+    parts: dict[str, Part] = {"runner": runner, **parts_beside(supervisor)}
     for part in parts.values():
         part.start()
     _say_hello(deployment)
@@ -63,6 +64,15 @@ def _work(deployment: Deployment) -> Exit:
         for part in parts.values():
             part.finish(END_SECONDS)
         deployment.store.close()
+
+
+def parts_beside(supervisor: Supervisor) -> dict[str, Part]:
+    """Return the threads beside loop and runner, not yet started."""
+    deployment = supervisor.deployment
+    return {
+        "watcher": Watcher(lambda: supervisor.deployment, deployment.stop),
+        "health": HealthServer(deployment),
+    }
 
 
 def _say_hello(deployment: Deployment) -> None:

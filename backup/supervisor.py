@@ -72,9 +72,9 @@ class Supervisor:
         return doing
 
     def _decide(self, now: datetime) -> str:
+        self._agenda.consider(now, self._running)
         if (outcome := self._runner.collect()) is not None:
             self._after_job(outcome)
-        self._agenda.consider(now, self._running)
         if self._runner.is_busy:
             return self._doing
         self._reload_if_changed()
@@ -122,7 +122,7 @@ class Supervisor:
             self._later(self._deployment.now())
 
     def _look_at_repositories(self, now: datetime) -> str:
-        """Learn what the repositories hold; return what is waited for, or nothing. One that cannot be read is asked again."""
+        """Learn what the repositories hold; return what is waited for, or nothing. An unreadable one is asked again."""
         try:
             info = jobs.read_info(self._deployment)
         except jobs.RepositoryError as error:

@@ -1,6 +1,6 @@
 """What the backup container costs while nothing is due: processor time, memory, queries, and other programs it starts.
 
-Runs a stack of its own with built images, waits until it is idle, and measures. `python3 benchmarks/idle_cost.py [MINUTES]`
+Runs a stack of its own with built images, waits until it is idle, and measures. `python3 -m benchmarks.idle_cost [MINUTES]`
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from first_backup import PROJECT, compose, docker, wait_for
+from benchmarks.first_backup import PROJECT, compose, docker, wait_for
 
 BACKUP, POSTGRES = f"{PROJECT}-backup", f"{PROJECT}-postgres"
 SETTINGS = "PGBACKREST_REPO1_TYPE=posix\n"
@@ -26,7 +26,7 @@ QUERY = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
 
 
 def processor_seconds() -> float:
-    """What the container has used since its start."""
+    """Return what the container has used since its start."""
     lines = docker("exec", BACKUP, "cat", "/sys/fs/cgroup/cpu.stat").splitlines()
     return int(lines[0].split()[1]) / 1e6
 
