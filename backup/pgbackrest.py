@@ -7,7 +7,7 @@ so only its text is evidence; and `backup` without `--repo` locks every reposito
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -174,7 +174,8 @@ class Backup:
     """One backup as `info` lists it. Times are UTC, sizes bytes. `has_errors` means page checksum errors.
 
     `repository_bytes` is what this backup added to the repository: with block incremental, 2.55.1 leaves out the size
-    of the whole set, so the delta is the only figure there always is.
+    of the whole set, so the delta is the only figure there always is. `system_id` and `version` (of PostgreSQL: "17")
+    are those of the cluster that it is of.
     """
 
     label: str
@@ -190,6 +191,8 @@ class Backup:
     repository_bytes: int
     has_errors: bool
     prior: str | None
+    system_id: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -266,13 +269,14 @@ def parse_info(stdout: bytes, stanza: str) -> Info:
 
 def _info(entry: dict[str, Any], stanza: str) -> Info:
     lock = entry.get("status", {}).get("lock", {}).get("backup", {})
+    clusters = {(db["repo-key"], db["id"]): db for db in entry.get("db", [])}
     return Info(
         stanza=stanza,
         repositories=tuple(
             RepositoryStatus(r["key"], r.get("cipher", "none"), r["status"]["code"], r["status"]["message"].strip())
             for r in entry.get("repo", [])
         ),
-        backups=tuple(sorted((_backup(b) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
+        backups=tuple(sorted((_backup(b, clusters) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
         archive=tuple(
             ArchiveRange(a["database"]["repo-key"], a["id"], a.get("min"), a.get("max")) for a in entry.get("archive", [])
         ),
@@ -282,8 +286,9 @@ def _info(entry: dict[str, Any], stanza: str) -> Info:
     )
 
 
-def _backup(entry: dict[str, Any]) -> Backup:
+def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, Any]]) -> Backup:
     size = entry["info"]
+    cluster = clusters.get((entry["database"]["repo-key"], entry["database"]["id"]), {})
     return Backup(
         label=entry["label"],
         kind=entry["type"],
@@ -298,6 +303,8 @@ def _backup(entry: dict[str, Any]) -> Backup:
         repository_bytes=size["repository"]["delta"],
         has_errors=bool(entry.get("error")),
         prior=entry.get("prior"),
+        system_id=cluster.get("system-id"),
+        version=cluster.get("version"),
     )
 
 

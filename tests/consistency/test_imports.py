@@ -14,6 +14,8 @@ PURE = (
     "backup/pgbackrest.py",
     "backup/notice.py",
     "backup/schedule.py",
+    "backup/retry.py",
+    "backup/chain.py",
     "backup/policy.py",
     "backup/progress.py",
     "backup/restore/plan.py",
