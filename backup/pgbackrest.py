@@ -7,7 +7,7 @@ so only its text is evidence; and `backup` without `--repo` locks every reposito
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -203,7 +203,8 @@ class Backup:
     """One backup as `info` lists it. Times are UTC, sizes bytes. `has_errors` means page checksum errors.
 
     `repository_bytes` is what this backup added to the repository: with block incremental, 2.55.1 leaves out the size
-    of the whole set, so the delta is the only figure there always is.
+    of the whole set, so the delta is the only figure there always is. `system_id` and `version` (of PostgreSQL: "17")
+    are those of the cluster that it is of.
     """
 
     label: str
@@ -221,6 +222,8 @@ class Backup:
     prior: str | None
     cluster_id: int = 1
     """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
+    system_id: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -320,13 +323,14 @@ def parse_info(stdout: bytes, stanza: str) -> Info:
 
 def _info(entry: dict[str, Any], stanza: str) -> Info:
     lock = entry.get("status", {}).get("lock", {}).get("backup", {})
+    clusters = {(db["repo-key"], db["id"]): db for db in entry.get("db", [])}
     return Info(
         stanza=stanza,
         repositories=tuple(
             RepositoryStatus(r["key"], r.get("cipher", "none"), r["status"]["code"], r["status"]["message"].strip())
             for r in entry.get("repo", [])
         ),
-        backups=tuple(sorted((_backup(b) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
+        backups=tuple(sorted((_backup(b, clusters) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
         archive=tuple(
             ArchiveRange(a["database"]["repo-key"], a["id"], a.get("min"), a.get("max")) for a in entry.get("archive", [])
         ),
@@ -340,8 +344,9 @@ def _info(entry: dict[str, Any], stanza: str) -> Info:
     )
 
 
-def _backup(entry: dict[str, Any]) -> Backup:
+def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, Any]]) -> Backup:
     size = entry["info"]
+    cluster = clusters.get((entry["database"]["repo-key"], entry["database"]["id"]), {})
     return Backup(
         label=entry["label"],
         kind=entry["type"],
@@ -357,6 +362,8 @@ def _backup(entry: dict[str, Any]) -> Backup:
         has_errors=bool(entry.get("error")),
         prior=entry.get("prior"),
         cluster_id=entry["database"]["id"],
+        system_id=cluster.get("system-id"),
+        version=cluster.get("version"),
     )
 
 
