@@ -15,15 +15,15 @@ from backup.deployment import Deployment
 from backup.jobs import BackupRequest
 from backup.notice import Notice
 from backup.pgbackrest import Info
-from backup.retry import retry
-from backup.schedule import Decision, Due
+from backup.retry import jitter_seconds, retry
+from backup.schedule import MOST_THOROUGH_FIRST, Decision, Due
 from contract import events
 from contract.supervisor import BackupType
 
 MARK: Final = "agenda"
 RUNS_CONSIDERED: Final = 50
 WRITE_EVERY: Final = timedelta(minutes=1)
-_RANK: Final = ("full", "diff", "incr")
+_ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Agenda:
     def next(self, now: datetime) -> BackupRequest | None:
         """Return the request to take now, the most thorough first, or None."""
         ready = [each.request for each in self._all(now) if each.not_before <= now]
-        return min(ready, key=lambda request: (_RANK.index(request.kind), request.repo), default=None)
+        return min(ready, key=lambda request: (MOST_THOROUGH_FIRST.index(request.kind), request.repo), default=None)
 
     def later(self, now: datetime) -> Waiting | None:
         """Return what waits for its moment and comes first, or None."""
@@ -90,19 +90,19 @@ class Agenda:
 
     def _note(self, decision: Decision, due: Due, running: BackupRequest | None) -> None:
         local = self._deployment.local(due.at)
-        logs.logger().info(events.BACKUP_DUE, type=due.kind, due=local, missed=decision.missed)
+        logs.logger().info(events.BACKUP_DUE, type=due.kind, due=local, missed=decision.is_missed)
         reason = f"scheduled for {local}"
         not_before = due.at
-        if decision.missed:
+        if decision.is_missed:
             reason = f"missed at {local}"
-            seconds = schedule.jitter_seconds(self._deployment.config.catch_up_jitter_seconds, str(due.at))
+            seconds = jitter_seconds(self._deployment.config.catch_up_jitter_seconds, str(due.at))
             not_before = self._deployment.now() + timedelta(seconds=seconds)
         overlapping = [
             repository.key
             for repository in self._deployment.config.repositories
             if not self._add(BackupRequest(due.kind, repository.key, "schedule", reason), not_before, running)
         ]
-        if decision.missed:
+        if decision.is_missed:
             self._deployment.teller.tell(_missed(decision, local))
         for key in overlapping:
             self._deployment.teller.tell(_overlap(due, key, local))
@@ -154,7 +154,7 @@ class Agenda:
 
 
 def _covers(one: BackupRequest, other: BackupRequest) -> bool:
-    return schedule.covers(one.kind, other.kind)
+    return schedule.absorb(one.kind, Due(other.kind, _ANY_TIME))
 
 
 def _read(deployment: Deployment) -> tuple[datetime | None, list[Waiting]]:
@@ -178,8 +178,9 @@ def _clock_jumped(now: datetime) -> Notice:
 
 
 def _missed(decision: Decision, local: str) -> Notice:
-    summary = f"nobody was there to take the backup that was due at {local}; one run makes up for {decision.count} missed"
-    return Notice(events.BACKUP_MISSED, "warning", summary, facts={"missed": decision.count})
+    count = sum(decision.fell_due.values())
+    summary = f"nobody was there to take the backup that was due at {local}; one run makes up for {count} missed"
+    return Notice(events.BACKUP_MISSED, "warning", summary, facts={"missed": count})
 
 
 def _overlap(due: Due, repo: int, local: str) -> Notice:
