@@ -21,6 +21,7 @@ IN_BACKUP := scripts/in-backup
 .PHONY: recovery-kit recovery-kit-verify
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
 .PHONY: retention adopt stanza-upgrade
+.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history notify-test
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
@@ -92,6 +93,8 @@ adopt: ## back up the running database although the backups are of another one; 
 
 stanza-upgrade: ## go on after pg_upgrade: back up the new major version from now on
 	@$(IN_BACKUP) stanza-upgrade
+notify-test: ## send a test notice to every receiver now, and show what each answers
+	@$(IN_BACKUP) notify-test
 
 ## Restoring (CONFIRM=yes skips the question)
 

@@ -38,6 +38,7 @@ class Exit(_Code):
     NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
     CHECK_FAILED = 20, "at least one check found something; the output names it"
     ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
+    NOTIFICATION = 22, "a receiver did not take the test notice, or nobody is told at all; the output names it"
     TERMINATED = 143, "stopped by SIGTERM, in order"
 
 

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from backup import deployment, logs, process
 from backup import __main__ as entry
-from backup import cli, deployment, process
+from backup import cli, deployment, logs, process
 from backup.deployment import Deployment
 from tests.unit.backup.fakes import FakePgbackrest, World, make_world
 

@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backup.deployment import BackupsOffError, ConfigurationError
 from backup import identity
-from backup import supervisor as module
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.deployment import BackupsOffError, ConfigurationError
 from backup.jobs import Outcome
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
