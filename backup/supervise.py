@@ -5,12 +5,14 @@ A thread that dies ends the process, with a code that makes Docker start it agai
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Final, Protocol
 
 from backup import jobs, logs, oplock, placement
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.health_server import HealthServer
+from backup.notify.courier import Courier
 from backup.runner import Runner
 from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
 from backup.watch.watcher import Watcher
@@ -50,6 +52,7 @@ def supervise(deployment: Deployment) -> Exit:
 
 
 def _work(deployment: Deployment) -> Exit:
+    _close_dead_runs(deployment)
     runner = Runner()
     supervisor = Supervisor(deployment, runner)
     parts: dict[str, Part] = {"runner": runner, **parts_beside(supervisor)}
@@ -60,10 +63,20 @@ def _work(deployment: Deployment) -> Exit:
         return _loop(supervisor, parts)
     finally:
         deployment.stop.set()  # whatever ended the loop, a backup that runs is ended in order
-        runner.finish(jobs.GRACE_SECONDS + END_SECONDS)
         for part in parts.values():
-            part.finish(END_SECONDS)
+            part.finish(jobs.GRACE_SECONDS + END_SECONDS if part is runner else END_SECONDS)
         deployment.store.close()
+
+
+def _close_dead_runs(deployment: Deployment) -> None:
+    """Close the runs that an earlier process left behind, unless one of another container is under way."""
+    locked = oplock.hold(
+        deployment.volumes.operation_lock, "start", patience_seconds=0, stop=deployment.stop, on_wait=lambda _holder: None
+    )
+    with contextlib.suppress(oplock.BusyError), locked:
+        for kind in ("backup", "restore"):
+            if killed := deployment.history.mark_interrupted(kind, deployment.now()):
+                logs.logger().warning(events.RUNS_INTERRUPTED, kind=kind, count=killed)
 
 
 def parts_beside(supervisor: Supervisor) -> dict[str, Part]:
@@ -71,6 +84,7 @@ def parts_beside(supervisor: Supervisor) -> dict[str, Part]:
     deployment = supervisor.deployment
     return {
         "watcher": Watcher(lambda: supervisor.deployment, deployment.stop),
+        "courier": Courier(lambda: supervisor.deployment, deployment.stop),
         "health": HealthServer(deployment),
     }
 

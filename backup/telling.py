@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backup import logs
-from backup.notice import Notice, is_worse
+from backup.notice import Fact, Notice, is_worse
 from backup.state.alarms import Alarm, Alarms
 from backup.state.outbox import Outbox
 from backup.state.store import StoreError
@@ -33,7 +33,7 @@ class Teller:
         except StoreError as error:  # a full disk must not stop the backups; the log has said it
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=notice.event, message=str(error))
 
-    def alarm(self, alarm: Alarm, *, not_to: Collection[str] = (), **facts: str | float | bool | None) -> None:
+    def alarm(self, alarm: Alarm, *, not_to: Collection[str] = (), **facts: Fact) -> None:
         """Keep an alarm open, and tell it when that is due; not to receivers that the alarm itself is about."""
         try:
             to_tell = self.alarms.put(alarm, self.now())

@@ -22,7 +22,7 @@ HOURLY = make_config(full="0 0 * * 0", diff="0 * * * *")
 
 def taken(world: World, agenda: Agenda) -> list[tuple[BackupType, int, str]]:
     """What the agenda asks for now, one after the other, when each run succeeds."""
-    found = []
+    found: list[tuple[BackupType, int, str]] = []
     while (request := agenda.next(world.clock.now)) is not None:
         found.append((request.kind, request.repo, request.origin))
         agenda.ended(request, taken=True, now=world.clock.now)
@@ -62,6 +62,7 @@ def test_what_fell_due_waits_through_restarts_until_its_run_has_ended(world: Wor
         request = again.next(world.clock.now)
         assert request is not None
         assert (request.kind, request.origin) == ("diff", "schedule")
+    assert request is not None
     again.ended(request, taken=True, now=world.clock.now)
     last = Agenda(world.deployment)
     note(world, last, seconds=1)

@@ -278,6 +278,7 @@ def test_a_more_thorough_backup_that_falls_due_meanwhile_is_taken_next(scene: Sc
     scene.tick(days=2, hours=13)
     scene.tick(minutes=1)
     scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260305-030000D"))))
+    scene.tick()
     assert scene.tick(minutes=59) == "taking the scheduled diff backup"
     assert scene.tick(hours=24) == "taking the scheduled diff backup"
     scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260306-030000D"))))
