@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,7 +33,7 @@ class Teller:
         except StoreError as error:  # a full disk must not stop the backups; the log has said it
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=notice.event, message=str(error))
 
-    def alarm(self, alarm: Alarm, *, not_to: Collection[str] = (), **facts: Fact) -> None:
+    def alarm(self, alarm: Alarm, facts: Mapping[str, Fact] | None = None, *, not_to: Collection[str] = ()) -> None:
         """Keep an alarm open, and tell it when that is due; not to receivers that the alarm itself is about."""
         try:
             to_tell = self.alarms.put(alarm, self.now())
@@ -41,7 +41,7 @@ class Teller:
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=alarm.event, message=str(error))
             to_tell = True
         if to_tell:
-            self.tell(Notice(alarm.event, alarm.severity, alarm.message, alarm.hint, facts=facts), not_to=not_to)
+            self.tell(Notice(alarm.event, alarm.severity, alarm.message, alarm.hint, facts=facts or {}), not_to=not_to)
 
     def over(self, key: str, event: str, summary: str) -> None:
         """End the alarm with this key, if there is one, and tell that it is over."""
