@@ -18,6 +18,8 @@ PURE = (
     "backup/progress.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/notification.py",
+    "setup/notification_values.py",
     "setup/render.py",
 )
 EFFECTS = {"subprocess", "psycopg", "sqlite3", "docker", "structlog", "httpx", "os", "threading", "time", "socket"}
