@@ -24,7 +24,7 @@ class Exit(_Code):
 
     OK = 0, "done, and proven where the command promises proof"
     UNEXPECTED = 1, "a failure nobody foresaw: a defect, please report it with the log"
-    USAGE = 2, "the command line is wrong"
+    USAGE = 2, "the command line is wrong, or a check of the configuration has found it invalid"
     WOULD_CHANGE = 3, "the configuration is valid and differs from the published one; nothing was written"
     CONFIGURATION = 10, "the configuration is invalid or missing; nothing was written"
     BACKUPS_OFF = 11, "backups are switched off, so there is nothing to do"

@@ -67,6 +67,7 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
 
 def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
     """Run once and return the exit code."""
+    request = Request()
     try:
         request = _request(arguments)
         if request.show:
@@ -80,7 +81,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
         print(text)
     except ProductError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return Exit.USAGE if request.check and error.exit_code is Exit.CONFIGURATION else error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
         print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
@@ -89,7 +90,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
 
 def _request(arguments: Sequence[str]) -> Request:
     parser = argparse.ArgumentParser(prog="setup", description="Publish the configuration, or check it.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 10 invalid")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 2 invalid")
     parser.add_argument(
         "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
     )

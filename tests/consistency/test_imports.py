@@ -34,6 +34,8 @@ PURE = (
     "backup/watch/verdicts.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/notification.py",
+    "setup/notification_values.py",
     "setup/render.py",
 )
 EFFECTS = {"subprocess", "psycopg", "sqlite3", "docker", "structlog", "httpx", "os", "threading", "time", "socket"}
