@@ -22,6 +22,7 @@ IN_BACKUP := scripts/in-backup
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
 .PHONY: retention adopt stanza-upgrade
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history notify-test
+.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history wal-status
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
@@ -95,6 +96,8 @@ stanza-upgrade: ## go on after pg_upgrade: back up the new major version from no
 	@$(IN_BACKUP) stanza-upgrade
 notify-test: ## send a test notice to every receiver now, and show what each answers
 	@$(IN_BACKUP) notify-test
+wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
+	@$(IN_BACKUP) wal-status
 
 ## Restoring (CONFIRM=yes skips the question)
 

@@ -24,6 +24,7 @@ from contract.supervisor import BackupType
 MANUAL_PATIENCE_SECONDS = 3600.0
 _LOADED_WHEN_ASKED_FOR = {
     "restore": ("backup.restore.command", "restore"),
+    "wal-status": ("backup.watch.command", "wal_status"),
     "notify-test": ("backup.notify.command", "notify_test"),
 }
 

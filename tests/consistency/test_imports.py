@@ -53,6 +53,13 @@ READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
 # What sends: its libraries are memory, and its waiting is time, that the supervisor does not have.
 SENDS = {"backup.notify.web", "backup.notify.services", "backup.restore.container"}
+MAY_EXIT = {
+    "setup/__main__.py",
+    "backup/__main__.py",
+    "backup/cli.py",
+    "backup/restore/command.py",
+    "backup/watch/command.py",
+}
 # Run where there is no library, or where loading one would be too dear.
 STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health")
 
