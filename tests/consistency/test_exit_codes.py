@@ -12,11 +12,9 @@ DOCUMENT = "docs/reference/exit-codes.md"
 
 
 @pytest.mark.parametrize(("heading", "table"), [("## Of our commands", Exit), ("## Of the health check", HealthExit)])
-def test_our_exit_codes_are_documented_with_their_meaning(heading: str, table: type[Exit] | type[HealthExit]) -> None:
+def test_our_exit_codes_are_documented_with_their_meaning(heading: str, table: type[Exit | HealthExit]) -> None:
     codes: list[Exit | HealthExit] = list(table)
-    assert rows(DOCUMENT, heading) == [
-        [str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in codes
-    ]
+    assert rows(DOCUMENT, heading) == [[str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in codes]
 
 
 def test_the_known_exit_codes_of_pgbackrest_are_documented() -> None:

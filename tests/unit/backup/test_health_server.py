@@ -153,9 +153,7 @@ def test_a_port_that_is_taken_is_told_and_stops_nothing(world: World, server: He
     second.finish()
 
 
-def test_a_thread_that_dies_is_not_alive_any_more_and_says_so(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_thread_that_dies_is_not_alive_any_more_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(_self: object, _poll: float) -> None:
         raise ZeroDivisionError
 
