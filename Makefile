@@ -19,7 +19,7 @@ IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
 .PHONY: recovery-kit recovery-kit-verify
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
+.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history wal-status
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
@@ -82,6 +82,9 @@ backup-check: ## prove that backups work, and say what was proven
 
 backup-history: ## list the latest runs and how they ended
 	@$(IN_BACKUP) history
+
+wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
+	@$(IN_BACKUP) wal-status
 
 ## Restoring (CONFIRM=yes skips the question)
 

@@ -17,6 +17,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "restore": ("backup.restore.command", "restore"),
     "status": ("backup.commands.looking", "show_status"),
     "supervise": ("backup.commands.supervising", "supervise"),
+    "wal-status": ("backup.watch.command", "wal_status"),
     "wait-for-backup": ("backup.commands.taking", "wait_for_backup"),
 }
 """Module and name of each verb."""

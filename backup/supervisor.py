@@ -18,12 +18,14 @@ from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
+from backup.watch.watcher import Watcher
 from contract import events
 from contract.exits import Exit
 
 TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
+WATCHER_SECONDS: Final = 5.0
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
 _ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -47,6 +49,11 @@ class Supervisor:
         self._doing = ""
         self._to_take: deque[BackupRequest] = deque()
         self._beat = ("", _ANY_TIME)
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment with the configuration that is in force."""
+        return self._deployment
 
     def tick(self) -> str:
         """Decide and start what is next; return what is going on, and leave it as a sign of life."""
@@ -231,13 +238,16 @@ def supervise(deployment: Deployment) -> Exit:
         hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
         log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
     supervisor = Supervisor(deployment, runner)
+    watcher = Watcher(lambda: supervisor.deployment, deployment.stop)
+    watcher.start()
     said = ""
     while not deployment.stop.wait(TICK_SECONDS):
-        if not runner.is_alive():
+        if not (runner.is_alive() and watcher.is_alive()):
             return Exit.UNEXPECTED
         said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
     runner.finish(jobs.GRACE_SECONDS + 10)
+    watcher.finish(WATCHER_SECONDS)
     deployment.store.close()
     return Exit.TERMINATED
 

@@ -17,7 +17,7 @@ def look(deployment: Deployment) -> Sample:
     try:
         return Sample(at, deployment.postgres.wal_reading(), seen)
     except DatabaseError as error:
-        return Sample(at, None, seen, error.message)
+        return Sample(at, None, seen, error.message.removeprefix("database: "))
 
 
 def volumes(deployment: Deployment) -> tuple[Volume, ...]:

@@ -90,6 +90,6 @@ def _database(down_seconds: float, sample: Sample, elapsed: Elapsed) -> tuple[fl
         message = "the database is in recovery, and has not been open for minutes"
         hint = "a restore takes its time: `docker logs salespider-postgres` shows how far it is"
         return down_seconds, Standing(DATABASE_KEY, events.DATABASE_DOWN, "warning", message, hint), None
-    message = f"the database cannot be reached ({sample.problem.removeprefix('database: ')})"
+    message = f"the database cannot be reached ({sample.problem})"
     hint = "see `make status` and `docker logs salespider-postgres`; nothing is archived or backed up meanwhile"
     return down_seconds, Standing(DATABASE_KEY, events.DATABASE_DOWN, "critical", message, hint), None

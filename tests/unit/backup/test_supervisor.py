@@ -14,6 +14,7 @@ from backup.jobs import Outcome
 from backup.process import Captured
 from backup.runner import Job, Runner
 from backup.supervisor import Supervisor
+from backup.watch.watcher import Watcher
 from contract import events
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_world, runs_of
@@ -351,6 +352,8 @@ def loop(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(world.stop, "wait", wait)
         monkeypatch.setattr(module, "Runner", make_runner)
+        monkeypatch.setattr(Watcher, "_work", lambda _self: None)
+        monkeypatch.setattr(Watcher, "is_alive", lambda _self: True)
         return module.supervise(world.deployment)
 
     yield run
@@ -402,6 +405,13 @@ def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
 
 def test_a_dead_runner_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Runner, "is_alive", lambda _self: False)
+    assert loop(3) is Exit.UNEXPECTED
+
+
+def test_a_dead_watcher_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Supervisor, "tick", lambda _self: monkeypatch.setattr(Watcher, "is_alive", lambda _s: False) or "idle"
+    )
     assert loop(3) is Exit.UNEXPECTED
 
 
