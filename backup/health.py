@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from backup.state.alarms import Alarms, Raised
 from backup.state.history import Heartbeat, History, Run
+from backup.state.holdings import Holdings
 from backup.state.store import Store, StoreError
 from contract import paths
 from contract.exits import Exit, HealthExit
@@ -80,7 +81,7 @@ class Health:
 
 @dataclass(frozen=True)
 class Known:
-    """What the state says: the sign of life, the open alarms, the last run, and whether any backup was ever proven."""
+    """What the state says: the sign of life, the open alarms, the last run, and whether there is a backup to restore."""
 
     heartbeat: Heartbeat | None
     alarms: tuple[Raised, ...]
@@ -91,8 +92,21 @@ class Known:
 def known(store: Store) -> Known:
     """Read what there is. Raises StoreError."""
     history = History(store)
-    proven = history.last(_RUN, state="succeeded")
-    return Known(history.heartbeat(), Alarms(store).raised(), history.last(_RUN), proven is not None)
+    return Known(history.heartbeat(), Alarms(store).raised(), history.last(_RUN), has_backup(store))
+
+
+def has_backup(store: Store) -> bool:
+    """Tell whether a repository was last seen with a good backup, or has got one since. Raises StoreError.
+
+    The record alone would not do: it is younger than the backups on a new host, and outlives those somebody has deleted.
+    """
+    holdings = Holdings(store).recall().values()
+    if any(not backup.has_errors for known in holdings for backup in known.backups):
+        return True
+    proven = History(store).last(_RUN, state="succeeded")
+    if proven is None or proven.finished is None:
+        return False
+    return all(proven.finished >= known.seen_at for known in holdings)
 
 
 def examine(store: Store, now: datetime) -> Health:

@@ -65,9 +65,9 @@ class HealthServer:
         self._server.close()
 
     def _serve(self) -> None:
-        assert self._server is not None
         try:
-            self._server.serve_forever(POLL_SECONDS)
+            if self._server is not None:
+                self._server.serve_forever(POLL_SECONDS)
         except Exception as error:  # noqa: BLE001 the thread boundary: whatever it was, the process must learn of it
             self.failure = error
             logs.logger().exception(events.SUPERVISOR_THREAD_DIED, thread="health")
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 the library's name
         """Keep no access log."""
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 the library's names
         """Refuse in plain text what is no GET and no HEAD."""
         status = HTTPStatus.METHOD_NOT_ALLOWED if code == HTTPStatus.NOT_IMPLEMENTED else HTTPStatus(code)
         self._send(status, "text/plain; charset=utf-8", f"{status.phrase}\n".encode(), with_body=True)

@@ -109,7 +109,7 @@ class Supervisor:
             return self._say(f"waiting: {objection.message}")
         self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
         return self._start(
-            functools.partial(jobs.create_stanza, self._deployment, functools.partial(print, flush=True)),
+            functools.partial(jobs.create_stanza, self._deployment, logs.foreign_line),
             self._stanza_created,
             "creating the stanza",
         )

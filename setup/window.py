@@ -17,7 +17,6 @@ from itertools import islice, pairwise
 from cronsim import CronSim
 
 from contract.cron import expand
-from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, FULL_AFTER, RetentionType, Schedule
 from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, RetentionType, Schedule
 
 _BEGINNING = datetime(2001, 1, 1)  # noqa: DTZ001 - a Monday, without a zone: an hour in summer changes nothing here

@@ -23,6 +23,8 @@ PURE = (
     "backup/schedule.py",
     "backup/retry.py",
     "backup/chain.py",
+    "backup/snapshot.py",
+    "backup/trend.py",
     "backup/policy.py",
     "backup/progress.py",
     "backup/units.py",
@@ -56,7 +58,9 @@ SENDS = {"backup.notify.web", "backup.notify.services", "backup.restore.containe
 MAY_EXIT = {
     "setup/__main__.py",
     "backup/__main__.py",
-    "backup/cli.py",
+    "backup/commands/health.py",
+    "backup/commands/looking.py",
+    "backup/commands/supervising.py",
     "backup/restore/command.py",
     "backup/watch/command.py",
 }

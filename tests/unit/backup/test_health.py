@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from backup import health
 from backup.health import Health
+from backup.pgbackrest import Backup
 from backup.state.alarms import Alarm, Alarms
 from backup.state.history import Beginning, Ending, State
+from backup.state.holdings import Holdings
 from contract import events, paths
 from contract.exits import HealthExit
 from contract.severity import Severity
-from tests.unit.backup.fakes import NOON, FakePgbackrest, World
+from tests.unit.backup.fakes import NOON, FakePgbackrest, World, make_backup
 
 
 @pytest.fixture
@@ -156,6 +160,30 @@ def test_a_first_backup_that_failed_says_why(world: World) -> None:
     assert set(keys(look(world))) == {health.NO_BACKUP, "backup:1"}
 
 
+FULL = make_backup("20260301-020000F")
+
+
+@pytest.mark.parametrize(
+    ("case", "seen", "ran_at", "ready"),
+    [
+        ("a new host, an empty record, and a repository with backups", (FULL,), None, True),
+        ("all of its backups are damaged", (dataclasses.replace(FULL, has_errors=True),), None, False),
+        ("the first one was proven after it was seen empty", (), NOON, True),
+        ("the backups of the record were deleted", (), NOON - timedelta(days=1), False),
+    ],
+)
+def test_whether_there_is_a_backup_is_what_the_repository_was_seen_to_hold(
+    world: World, case: str, seen: tuple[Backup, ...], ran_at: datetime | None, ready: bool
+) -> None:
+    deployment = world.deployment
+    deployment.history.beat("idle", NOON)
+    Holdings(deployment.store).put({1: seen}, {1}, NOON - timedelta(hours=1))
+    if ran_at:
+        number = deployment.history.begin(Beginning("backup", "full", 1, "first", ""), ran_at)
+        deployment.history.end(number, Ending("succeeded", 0, FULL.label, ""), ran_at)
+    assert look(world).is_ready == ready, case
+
+
 # --- where it is asked from -------------------------------------------------------------------------------------------
 
 
@@ -192,7 +220,7 @@ def test_the_program_ends_with_the_code_of_monitoring_plugins_or_the_one_that_do
     healthy: World,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    severity: Severity | None,
+    severity: Severity | Literal["silent"] | None,
     code: int,
     for_docker: int,
 ) -> None:

@@ -14,7 +14,6 @@ from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.runner import Job, Runner
 from backup.supervisor import Supervisor
-from backup.watch.watcher import Watcher
 from contract import events
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_world, runs_of
