@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
@@ -13,10 +13,11 @@ from backup.checks import Finding
 from backup.pgbackrest import Backup, Info
 from backup.state.history import Run
 from backup.status import RepositoryState, Status
+from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of what this module offers
+from backup.units import human_duration as human_duration  # noqa: PLC0414 the same
 from contract import protection
 from contract.supervisor import SupervisorConfig
 
-_UNITS = ("B", "KB", "MB", "GB", "TB")
 _NARROW = 100
 
 
@@ -24,28 +25,6 @@ def console() -> Console:
     """Return a console for standard output; wide enough for a table when it is no terminal."""
     found = Console(highlight=False, soft_wrap=True)
     return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=140)
-
-
-def human_bytes(count: int) -> str:
-    """Return a size with one decimal: 1234567 is "1.2 MB"."""
-    size = float(count)
-    for unit in _UNITS:
-        if size < 1000 or unit == _UNITS[-1]:  # noqa: PLR2004 decimal units
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    raise AssertionError(count)
-
-
-def human_duration(duration: timedelta) -> str:
-    """Return a duration in its two largest units: "2 d 3 h", "4 min 5 s", "3.2 s"."""
-    seconds = duration.total_seconds()
-    if seconds < 60:  # noqa: PLR2004 a minute
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004 one decimal where it tells
-    whole = int(seconds)
-    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

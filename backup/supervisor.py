@@ -88,7 +88,7 @@ class Supervisor:
             return self._say("waiting for the database: archiving is off until it is restarted, `make restart`")
         self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
         return self._start(
-            functools.partial(jobs.create_stanza, self._deployment, functools.partial(print, flush=True)),
+            functools.partial(jobs.create_stanza, self._deployment, logs.foreign_line),
             self._stanza_created,
             "creating the stanza",
         )
@@ -252,5 +252,5 @@ def _tick(supervisor: Supervisor, said: str) -> str:
         log.exception(events.SUPERVISOR_TICK_FAILED)
         return said
     if now_doing != said:
-        log.info(now_doing)
+        log.info(events.SUPERVISOR_DOING, what=now_doing)
     return now_doing

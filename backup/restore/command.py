@@ -56,6 +56,7 @@ def pitr(options: tuple[str, bool], target: str) -> None:
 
 
 def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  # noqa: FBT001 an option of the group
+    logs.configure()
     deployment = Deployment.open()
     container = DatabaseContainer(container_name)
     with (

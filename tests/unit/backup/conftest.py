@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import structlog
 
-from backup import deployment, process
+from backup import deployment, logs, process
 from tests.unit.backup.fakes import FakePgbackrest, World, make_world
 
 
 @pytest.fixture(autouse=True)
 def _fresh_log() -> Iterator[None]:
-    """`logs.configure` changes the whole process."""
-    structlog.reset_defaults()
+    """`logs.configure` changes the whole process; every command begins with it."""
+    logs.configure("text")
     yield
     structlog.reset_defaults()
 

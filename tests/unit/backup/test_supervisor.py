@@ -374,7 +374,8 @@ def test_what_is_going_on_is_logged_when_it_changes_and_left_as_a_sign_of_life(
     world.postgres.down = "connection refused"
     with capture_logs() as logged:
         loop(1)
-    assert [e["event"] for e in logged][1] == "waiting for the database (database: connection refused)"
+    doing = [e["what"] for e in logged if e["event"] == events.SUPERVISOR_DOING]
+    assert doing == ["waiting for the database (database: connection refused)"]
     opened = Deployment.open(world.volumes)
     heartbeat = opened.history.heartbeat()
     opened.store.close()
@@ -396,7 +397,7 @@ def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
     monkeypatch.setattr(Supervisor, "tick", tick)
     with capture_logs() as logged:
         assert loop(3) is Exit.TERMINATED
-    assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, "idle"]
+    assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, events.SUPERVISOR_DOING]
 
 
 def test_a_dead_runner_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
