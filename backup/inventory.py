@@ -13,9 +13,10 @@ INFO_TIMEOUT_SECONDS: Final = 120.0
 
 
 class RepositoryError(ProductError):
-    """The repository could not be asked; the message is what pgbackrest said."""
+    """The repository could not be asked; the message is what pgbackrest said. `retryable`: asking again later may do."""
 
     exit_code = Exit.REPOSITORY
+    retryable = False
 
 
 def read_info(deployment: Deployment, repo: int | None = None) -> pgbackrest.Info:
@@ -44,4 +45,6 @@ def ask(argv: pgbackrest.Argv, verb: str, timeout_seconds: float = INFO_TIMEOUT_
     said = answer.stderr.strip().splitlines() or answer.stdout.decode("utf-8", "replace").strip().splitlines()
     detail = said[0] if said else "no message"
     message = f"pgbackrest {verb}: exit code {answer.exit_code} ({meaning.name}): {detail}"
-    raise RepositoryError(message, hint=meaning.hint)
+    error = RepositoryError(message, hint=meaning.hint)
+    error.retryable = meaning.retry
+    raise error

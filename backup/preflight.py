@@ -13,8 +13,9 @@ from typing import Final
 
 from backup import identity, inventory, repository_key, space
 from backup.deployment import Deployment
+from backup.inventory import RepositoryError
 from backup.pgbackrest import Info
-from backup.postgres import Server
+from backup.postgres import DatabaseError, Server
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -45,13 +46,21 @@ class Ready:
 
 
 def look(deployment: Deployment, repo: int) -> Ready:
-    """Look at database, repository, stanza and identity. Raises NotReadyError, DatabaseError, RepositoryError."""
-    repository = _configured(deployment, repo)
+    """Look at database, repository, stanza and identity. Raises NotReadyError."""
+    try:
+        return _look(deployment, _configured(deployment, repo))
+    except DatabaseError as error:
+        raise NotReadyError(error.message, error.hint, Exit.DATABASE, retryable=True) from error
+    except RepositoryError as error:
+        raise NotReadyError(error.message, error.hint, Exit.REPOSITORY, retryable=error.retryable) from error
+
+
+def _look(deployment: Deployment, repository: Repository) -> Ready:
     server = deployment.postgres.server()
     _require_open_server(server)
     _require_repository(deployment, repository)
-    info = inventory.read_info(deployment, repo)
-    _require_stanza(info, repo)
+    info = inventory.read_info(deployment, repository.key)
+    _require_stanza(info, repository.key)
     objection = identity.guard(deployment, server, info)
     if objection is not None:
         raise NotReadyError(objection.message, objection.hint, Exit.ANOTHER_CLUSTER, retryable=False)
@@ -104,10 +113,8 @@ def require_room(deployment: Deployment, ready: Ready, repo: int, kind: BackupTy
     directory = Path(repository.directory or paths.repository(repo))
     try:
         free = shutil.disk_usage(directory).free
-    except OSError as error:
-        hint = "check the mount, owner (uid 999) and mode of the repository"
-        message = f"repository {repo}: {directory}: {error.strerror}"
-        raise NotReadyError(message, hint, Exit.REPOSITORY, retryable=True) from error
+    except OSError:  # pgbackrest has just read it; whatever this is, it is no lack of space
+        return None
     room = space.room(kind, ready.info, repo, ready.database_bytes, free)
     if room.fit == "fits":
         return None
@@ -117,8 +124,6 @@ def require_room(deployment: Deployment, ready: Ready, repo: int, kind: BackupTy
         hint = "free or add space, or keep fewer backups: BACKUP_RETENTION_FULL in .env, then `make deploy`"
         raise NotReadyError(message, hint, Exit.REPOSITORY, retryable=True)
     return message
-
-
 
 
 def _megabytes(count: int) -> str:

@@ -7,8 +7,8 @@ segment; so the repository is asked for that very file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 import tenacity
 
@@ -24,23 +24,33 @@ ASK_SECONDS: Final = 60.0
 MOST_TRIES: Final = 4
 LONGEST_WAIT_SECONDS: Final = 30.0
 
+Answer = TypeVar("Answer")
 
-def proven(deployment: Deployment, repo: int, before: frozenset[str], outcome: Outcome) -> Outcome:
+
+@dataclass(frozen=True)
+class Proof:
+    """What became of an outcome, and what the repository lists now; None when it could not be asked."""
+
+    outcome: Outcome
+    info: Info | None = None
+
+
+def prove(deployment: Deployment, repo: int, before: frozenset[str], outcome: Outcome) -> Proof:
     """Turn "exit code 0" into success or failure by what the repository holds now; `before` are the labels it had."""
     try:
         info = _patiently(deployment, lambda: _usable_info(deployment, repo))
         new = [backup for backup in info.backups if backup.repo == repo and backup.label not in before]
         if not new:
             message = f"{outcome.message}: pgbackrest ended well, but the repository lists no new backup"
-            return outcome.but(_failed(message, "run `make backup-check`", retryable=True))
+            return Proof(outcome.but(_failed(message, "run `make backup-check`", retryable=True)), info)
         problem = _problem(deployment, info, new[-1])
     except RepositoryError as error:
-        return outcome.but(_failed(f"ended, but not proven: {error.message}", error.hint, retryable=True))
+        return Proof(outcome.but(_failed(f"ended, but not proven: {error.message}", error.hint, retryable=True)))
     backup = new[-1]
     if problem is not None:
-        return replace(outcome.but(problem), label=backup.label)
+        return Proof(replace(outcome.but(problem), label=backup.label), info)
     sizes = Sizes(backup.database_bytes, backup.copied_bytes, backup.repository_bytes)
-    return replace(outcome, message=f"{backup.kind} backup {backup.label}", label=backup.label, sizes=sizes)
+    return Proof(replace(outcome, message=f"{backup.kind} backup {backup.label}", label=backup.label, sizes=sizes), info)
 
 
 def _problem(deployment: Deployment, info: Info, backup: Backup) -> Outcome | None:
@@ -55,7 +65,9 @@ def _damaged(deployment: Deployment, backup: Backup) -> Outcome:
         files = evidence.damaged_files(_patiently(deployment, lambda: inventory.ask(argv, "info", ASK_SECONDS)))
     except (RepositoryError, UnreadableAnswerError):  # which files it is can be asked later, that it is so is known
         files = ()
-    message = f"backup {backup.label}: page checksum errors {evidence.name_files(files)}; the database's own files are damaged"
+    message = (
+        f"backup {backup.label}: page checksum errors {evidence.name_files(files)}; the database's own files are damaged"
+    )
     hint = "earlier backups are kept; check the disk and see the guide, 'damaged pages'"
     return _failed(message, hint, retryable=False)
 
@@ -86,7 +98,7 @@ def _usable_info(deployment: Deployment, repo: int) -> Info:
     return info
 
 
-def _patiently[Answer](deployment: Deployment, ask: Callable[[], Answer]) -> Answer:
+def _patiently(deployment: Deployment, ask: Callable[[], Answer]) -> Answer:
     """Ask again when the repository does not answer: a moment without it must not cost the hours that a backup took."""
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(RepositoryError),

@@ -146,9 +146,7 @@ def fail_with_a_secret() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_an_exception_is_told_without_the_values_of_variables(
-    capsys: pytest.CaptureFixture[str], form: LogFormat
-) -> None:
+def test_an_exception_is_told_without_the_values_of_variables(capsys: pytest.CaptureFixture[str], form: LogFormat) -> None:
     logs.configure(form)
     try:
         fail_with_a_secret()
