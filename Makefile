@@ -20,6 +20,7 @@ IN_BACKUP := scripts/in-backup
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
 .PHONY: recovery-kit recovery-kit-verify
 .PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
+.PHONY: retention adopt stanza-upgrade
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
@@ -82,6 +83,15 @@ backup-check: ## prove that backups work, and say what was proven
 
 backup-history: ## list the latest runs and how they ended
 	@$(IN_BACKUP) history
+
+retention: ## show what the next expire would remove, and the window that remains
+	@$(IN_BACKUP) retention
+
+adopt: ## back up the running database although the backups are of another one; CONFIRM=yes does it
+	@$(IN_BACKUP) adopt $(if $(filter yes,$(CONFIRM)),--i-know)
+
+stanza-upgrade: ## go on after pg_upgrade: back up the new major version from now on
+	@$(IN_BACKUP) stanza-upgrade
 
 ## Restoring (CONFIRM=yes skips the question)
 

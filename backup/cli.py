@@ -9,9 +9,11 @@ import time
 
 import click
 
-from backup import checks, health, jobs, logs, report, repository_key, status, supervisor
+from backup import adopt as adoption
+from backup import checks, cluster, health, jobs, logs, report, repository_key, retention, status, supervisor
 from backup.deployment import BackupsOffError, Deployment
 from backup.jobs import BackupRequest
+from backup.postgres import DatabaseError
 from backup.signals import stop_on_signals
 from contract import events
 from contract.errors import ProductError
@@ -68,7 +70,8 @@ def backup(kind: BackupType, repo: int) -> None:
     request = BackupRequest(kind, repo, "manual", "asked for by the operator")
     outcome = jobs.take_backup(_deployment(), request, MANUAL_PATIENCE_SECONDS)
     if outcome.state != "succeeded":
-        raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=Exit.BACKUP_FAILED)
+        code = Exit.ANOTHER_CLUSTER if outcome.exit_code == Exit.ANOTHER_CLUSTER else Exit.BACKUP_FAILED
+        raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=code)
     click.echo(f"Done: {outcome.message}, {outcome.seconds:.1f} s.")
 
 
@@ -98,6 +101,63 @@ def check() -> None:
             f"backup check: {bad} of the checks failed", hint="see the hint below each", exit_code=Exit.CHECK_FAILED
         )
     out.print("Proven now: all of the above. Not proven by this: that a restore works; `make demo` shows one.")
+
+
+@main.command()
+@click.option("--i-know", is_flag=True, help="The running database is the right one.")
+def adopt(*, i_know: bool) -> None:
+    """Back up the running database from now on, although the backups are of another one. Shows both first."""
+    logs.configure()
+    deployment = _deployment()
+    standing = adoption.look(deployment)
+    if standing.objection is None:
+        click.echo(f"nothing to adopt: the backups are of the running database ({standing.seen})")
+        return
+    for name, text in adoption.describe(standing, deployment):
+        click.echo(f"  {name:<13} {text}")
+    if not i_know:
+        raise ProductError(
+            "not confirmed; nothing was changed",
+            hint=f"{cluster.RESTORE}; or, {cluster.ADOPT}",
+            exit_code=Exit.NOT_CONFIRMED,
+        )
+    _adopt(deployment)
+
+
+@main.command("stanza-upgrade")
+def stanza_upgrade() -> None:
+    """Go on after pg_upgrade: back up the new major version from now on. Refuses any other change."""
+    logs.configure()
+    deployment = _deployment()
+    adoption.require_upgrade(adoption.look(deployment))
+    _adopt(deployment)
+
+
+def _adopt(deployment: Deployment) -> None:
+    now = adoption.adopt(deployment, click.echo)
+    click.echo(f"adopted: {now}; now a full backup into each repository")
+    for outcome in adoption.first_backups(deployment, click.echo):
+        if outcome.state != "succeeded":
+            hint = f"{outcome.hint}; then `make backup`: the database is adopted, and not yet backed up"
+            raise ProductError(outcome.message, hint=hint, exit_code=Exit.BACKUP_FAILED)
+        click.echo(f"Done: {outcome.message}, {outcome.seconds:.1f} s.")
+
+
+@main.command("retention")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show_retention(output: str) -> None:
+    """Show what the next expire would remove, and the window that remains. Removes nothing."""
+    deployment = Deployment.open()
+    info = jobs.read_info(deployment)
+    try:
+        archived_at = deployment.postgres.archiver().last_archived_at
+    except DatabaseError:
+        archived_at = None  # the windows then end with their last backups
+    found = [retention.forecast(deployment, r, info, archived_at) for r in deployment.config.repositories]
+    if output == "json":
+        click.echo(json.dumps([each.as_json() for each in found], indent=2))
+    else:
+        report.print_forecasts(report.console(), found, deployment.zone)
 
 
 @main.command("repository-check")

@@ -23,6 +23,7 @@ from backup import (
     proof,
     protection,
     repository_key,
+    retention,
     schedule,
 )
 from backup.attempts import GRACE_SECONDS, run_patiently
@@ -34,6 +35,7 @@ from backup.preflight import NotReadyError, Ready
 from backup.state.alarms import Alarm
 from backup.state.history import Beginning
 from contract import events
+from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
@@ -60,11 +62,14 @@ LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
     """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
 
-    Writes nothing unless the configured passphrase opens each repository, and afterwards remembers the passphrases as used.
+    Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
+    afterwards remembers the passphrases as used.
     """
     if troubles := repository_key.trouble(deployment):
         message = "; ".join(each.message for each in troubles)
         return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
+    if (refusal := _identity_refusal(deployment)) is not None:
+        return refusal
     finished = run_patiently(
         pgbackrest.stanza_create(deployment.config.stanza),
         on_line,
@@ -72,6 +77,15 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     )
     outcome = judged(finished, "stanza-create")
     return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def _identity_refusal(deployment: Deployment) -> Outcome | None:
+    """Return the failure of a job that must not begin: another cluster runs, or that cannot be told. Keeps the alarm."""
+    try:
+        objection = identity.guard(deployment, deployment.postgres.server(), read_info(deployment))
+    except ProductError as error:
+        return Outcome("failed", error.exit_code, error.message, error.hint)
+    return None if objection is None else Outcome("failed", Exit.ANOTHER_CLUSTER, objection.message, objection.hint)
 
 
 def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
@@ -138,7 +152,9 @@ def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outc
     if outcome.state != "succeeded":
         return outcome
     proven = proof.prove(deployment, request.repo, ready.info.labels(request.repo), outcome)
-    return _settled(deployment, ready, proven, why) if proven.outcome.state == "succeeded" else proven.outcome
+    if proven.outcome.state == "succeeded":
+        _settle(deployment, request, ready, proven)
+    return replace(proven.outcome, message=f"{proven.outcome.message} ({why})") if why else proven.outcome
 
 
 def _chosen(deployment: Deployment, request: BackupRequest, ready: Ready) -> tuple[BackupType, str]:
@@ -162,11 +178,13 @@ def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Ou
     return replace(judged(attempted.finished, f"{kind} backup"), attempts=attempted.attempts, kind=kind)
 
 
-def _settled(deployment: Deployment, ready: Ready, proven: proof.Proof, why: str) -> Outcome:
-    """Remember whose backup this is, let old ones go, and return the outcome with the reason for its type."""
+def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven: proof.Proof) -> None:
+    """Remember whose backup this is, and only now let old ones go: pgbackrest itself would count damaged ones."""
     outcome = proven.outcome
     identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
-    return replace(outcome, message=f"{outcome.message} ({why})") if why else outcome
+    if request.expires and proven.info is not None:
+        with logs.job_log(deployment.volumes.log, f"backup-{outcome.kind}.log", PROGRESS_SECONDS) as write:
+            retention.expire(deployment, request.repo, proven.info, write)
 
 
 def deadline_seconds(deployment: Deployment, kind: BackupType) -> float:

@@ -16,12 +16,13 @@ Origin = Literal["schedule", "first", "manual"]
 
 @dataclass(frozen=True)
 class BackupRequest:
-    """What to do and why: `reason` is a sentence for the record."""
+    """What to do and why: `reason` is a sentence for the record. Unless it `expires`, nothing old is removed after it."""
 
     kind: BackupType
     repo: int
     origin: Origin
     reason: str
+    expires: bool = True
 
 
 @dataclass(frozen=True)

@@ -109,6 +109,22 @@ def stanza_create(stanza: str) -> Argv:
     return _command(stanza, "stanza-create", _TOLD)
 
 
+def stanza_upgrade(stanza: str) -> Argv:
+    """Return the command that makes the running cluster the stanza's in every repository; it accepts no `--repo`.
+
+    The backups up to now stay where they are and can be restored. Retention counts them with the new ones.
+    """
+    return _command(stanza, "stanza-upgrade", _TOLD)
+
+
+def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
+    """Return the command that lets go what retention no longer keeps, or only says what that would be.
+
+    It asks no database: beside another cluster, where `backup` refuses, it goes on removing.
+    """
+    return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
+
+
 def check(stanza: str) -> Argv:
     """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
     return _command(stanza, "check", _TOLD)
@@ -264,6 +280,10 @@ class Info:
     def present_cluster(self, repo: int) -> Cluster | None:
         """Return the cluster that a repository takes backups and WAL of, or None while it has no stanza."""
         return max((c for c in self.clusters if c.repo == repo), key=lambda c: c.id, default=None)
+
+    def cluster_of(self, backup: Backup) -> Cluster | None:
+        """Return the cluster that a backup is of."""
+        return next((c for c in self.clusters if (c.repo, c.id) == (backup.repo, backup.cluster_id)), None)
 
     def labels(self, repo: int) -> frozenset[str]:
         """Return the labels of all backups in a repository."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from backup.checks import Finding
 from backup.pgbackrest import Backup, Info
+from backup.policy import Window
+from backup.retention import Forecast
 from backup.state.history import Run
 from backup.status import RepositoryState, Status
 from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of what this module offers
@@ -120,11 +123,36 @@ def print_status(out: Console, status: Status, config: SupervisorConfig) -> None
         out.print("[green]All is as promised.[/green]")
 
 
+def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo) -> None:
+    """Print what the next expire would remove from each repository, and the window that remains."""
+    for found in forecasts:
+        out.print(f"Repository {found.repo} {found.keeps}")
+        out.print(f"  window         {_reach(found.window, zone)}")
+        if not found.removal.backups and not found.removal.wal:
+            out.print("  next expire    removes nothing")
+            continue
+        out.print(
+            f"  next expire    removes {len(found.removal.backups)} backups: {', '.join(found.removal.backups) or 'none'}"
+        )
+        for wal in found.removal.wal:
+            out.print(
+                f"                 and WAL of {wal.archive_id}: {f'{wal.first} … {wal.last}' if wal.first else 'all of it'}"
+            )
+        out.print(f"  window after   {_reach(found.window_after, zone)}")
+        if found.refused:
+            out.print(f"[yellow]  not done[/yellow]       {_foreign(found.refused)}")
+
+
+def _reach(window: Window | None, zone: ZoneInfo) -> str:
+    if window is None:
+        return "nothing can be restored"
+    return f"{local(window.earliest, zone)} … {local(window.latest, zone)} (continuity not checked)"
+
+
 def _repository_rows(state: RepositoryState, zone: ZoneInfo) -> list[tuple[str, str]]:
     rows = [("  window", "nothing can be restored yet")]
     if state.window:
-        reach = f"{local(state.window.earliest, zone)} … {local(state.window.latest, zone)}"
-        rows = [("  window", f"{reach} (continuity not checked)")]
+        rows = [("  window", _reach(state.window, zone))]
     for verdict in state.freshness:
         last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
         rows.append((f"  {verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))

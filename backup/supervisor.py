@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import jobs, logs, placement, policy, schedule
+from backup import identity, jobs, logs, placement, policy, schedule
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
@@ -23,6 +23,7 @@ from contract.exits import Exit
 
 TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
+IDENTITY_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
@@ -86,6 +87,10 @@ class Supervisor:
         if server.archive_mode == "off":
             self._poll(now, POLL_SECONDS)
             return self._say("waiting for the database: archiving is off until it is restarted, `make restart`")
+        if (objection := identity.glance(self._deployment, server)) is not None:
+            identity.alarm(self._deployment, objection)
+            self._poll(now, IDENTITY_SECONDS)
+            return self._say(f"waiting: {objection.message}")
         self._log.info(events.DATABASE_REACHED, version=server.version, timeline=server.timeline)
         return self._start(
             functools.partial(jobs.create_stanza, self._deployment, logs.foreign_line),

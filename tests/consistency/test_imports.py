@@ -13,6 +13,7 @@ from tests.consistency.source import Module, modules
 PURE = (
     "backup/pgbackrest.py",
     "backup/cluster.py",
+    "backup/expiry.py",
     "backup/notice.py",
     "backup/schedule.py",
     "backup/policy.py",

@@ -355,7 +355,7 @@ def test_the_stanza_is_created_and_its_lines_handed_on(world: World, engine: Fak
     lines: list[str] = []
     engine.script(Reply(lines=("P00   INFO: stanza-create for stanza 'salespider' on repo1",)))
     assert jobs.create_stanza(world.deployment, lines.append).state == "succeeded"
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]
     assert lines == ["P00   INFO: stanza-create for stanza 'salespider' on repo1"]
 
 
@@ -367,4 +367,4 @@ def test_a_stanza_of_another_cluster_is_a_failure_and_nothing_is_upgraded(world:
         "[028]: backup and archive info files exist but do not match the database"
     )
     assert outcome.hint == "the stanza belongs to another database cluster; see the guide, 'another cluster'"
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]
