@@ -225,10 +225,15 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
     elif outcome.state == "interrupted":
         logs.logger().warning(events.BACKUP_INTERRUPTED, **facts)
     else:
-        facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
-        alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
-        if not deployment.teller.alarm(alarm, **facts):  # told before; the log has every run all the same
-            logs.logger().error(events.BACKUP_FAILED, message=outcome.message, hint=outcome.hint, **facts)
+        _tell_failure(deployment, request, outcome, facts)
+
+
+def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
+    alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
+    another = outcome.exit_code == Exit.ANOTHER_CLUSTER  # that is an alarm of its own already
+    if another or not deployment.teller.alarm(alarm, **facts):  # the log has every run, told before or not
+        logs.logger().error(events.BACKUP_FAILED, message=outcome.message, hint=outcome.hint, **facts)
 
 
 def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:

@@ -131,9 +131,9 @@ def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo)
         if not found.removal.backups and not found.removal.wal:
             out.print("  next expire    removes nothing")
             continue
-        out.print(
-            f"  next expire    removes {len(found.removal.backups)} backups: {', '.join(found.removal.backups) or 'none'}"
-        )
+        gone = found.removal.backups
+        count = f"{len(gone)} backup{'s' if len(gone) > 1 else ''}: {', '.join(gone)}" if gone else "no backup"
+        out.print(f"  next expire    removes {count}")
         for wal in found.removal.wal:
             out.print(
                 f"                 and WAL of {wal.archive_id}: {f'{wal.first} … {wal.last}' if wal.first else 'all of it'}"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
-from backup import __main__ as entry
 from backup import checks, cli, oplock, process, supervisor
 from backup.checks import Finding
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
@@ -23,22 +21,6 @@ FULL = make_backup("20260304-110000F")
 NEW = make_backup("20260304-120000F")
 
 Type = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Type a command; return its exit code and what it printed on both streams."""
-    monkeypatch.setattr(Deployment, "open", lambda *_args: world.deployment)
-    monkeypatch.setattr(cli, "stop_on_signals", lambda _stop: None)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["salespider-backup", *words])
-        with pytest.raises(SystemExit) as left:
-            sys.exit(entry.run())
-        printed = capsys.readouterr()
-        return int(left.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from backup import identity
 from backup import supervisor as module
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.jobs import Outcome
@@ -132,6 +133,19 @@ def test_it_waits_for_the_restart_that_switches_archiving_on(scene: Scene) -> No
     assert scene.tick() == "waiting for the database: archiving is off until it is restarted, `make restart`"
     scene.world.postgres.archive_mode = "on"
     assert scene.tick(seconds=5) == "creating the stanza"
+
+
+def test_beside_another_cluster_it_waits_with_an_alarm_until_that_is_over(scene: Scene) -> None:
+    deployment, postgres = scene.world.deployment, scene.world.postgres
+    identity.remember(deployment, postgres.server(), 30_000_000)
+    postgres.system_id = 1
+    for _ in range(3):
+        assert scene.tick(seconds=60).startswith("waiting: the running database is another cluster than the one")
+    assert [raised.alarm.key for raised in deployment.teller.alarms.raised()] == ["identity"]
+    assert scene.runner.submitted == 0
+    identity.adopted(deployment, postgres.server(), None)
+    assert scene.tick(seconds=60) == "creating the stanza"
+    assert deployment.teller.alarms.raised() == ()
 
 
 def test_a_stanza_that_cannot_be_created_is_tried_again_with_growing_delays(scene: Scene) -> None:
