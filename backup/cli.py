@@ -10,7 +10,7 @@ import time
 import click
 
 from backup import adopt as adoption
-from backup import checks, cluster, health, jobs, logs, report, repository_key, retention, status, supervisor
+from backup import checks, cluster, health, jobs, logs, report, repository_key, retention, status, summary, supervisor
 from backup.deployment import BackupsOffError, Deployment
 from backup.jobs import BackupRequest
 from backup.postgres import DatabaseError
@@ -70,9 +70,10 @@ def backup(kind: BackupType, repo: int) -> None:
     request = BackupRequest(kind, repo, "manual", "asked for by the operator")
     outcome = jobs.take_backup(_deployment(), request, MANUAL_PATIENCE_SECONDS)
     if outcome.state != "succeeded":
-        code = Exit.ANOTHER_CLUSTER if outcome.exit_code == Exit.ANOTHER_CLUSTER else Exit.BACKUP_FAILED
+        code = outcome.exit_code if isinstance(outcome.exit_code, Exit) else Exit.BACKUP_FAILED
         raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=code)
-    click.echo(f"Done: {outcome.message}, {outcome.seconds:.1f} s.")
+    for line in summary.of_backup(outcome):
+        click.echo(line)
 
 
 @main.command()
@@ -140,7 +141,8 @@ def _adopt(deployment: Deployment) -> None:
         if outcome.state != "succeeded":
             hint = f"{outcome.hint}; then `make backup`: the database is adopted, and not yet backed up"
             raise ProductError(outcome.message, hint=hint, exit_code=Exit.BACKUP_FAILED)
-        click.echo(f"Done: {outcome.message}, {outcome.seconds:.1f} s.")
+        for line in summary.of_backup(outcome):
+            click.echo(line)
 
 
 @main.command("retention")

@@ -50,8 +50,7 @@ def prove(deployment: Deployment, repo: int, before: frozenset[str], outcome: Ou
     if problem is not None:
         return Proof(replace(outcome.but(problem), label=backup.label), info)
     sizes = Sizes(backup.database_bytes, backup.copied_bytes, backup.repository_bytes)
-    message, kind = f"{backup.kind} backup {backup.label}", backup.kind
-    return Proof(replace(outcome, message=message, label=backup.label, sizes=sizes, kind=kind), info)
+    return Proof(replace(outcome, message=f"{backup.kind} backup {backup.label}", label=backup.label, sizes=sizes), info)
 
 
 def _problem(deployment: Deployment, info: Info, backup: Backup) -> Outcome | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -169,10 +170,10 @@ def test_a_failed_first_backup_is_tried_again_after_a_delay(scene: Scene) -> Non
     scene.tick()
     scene.do(Reply())
     scene.tick()
-    scene.do(Reply(49))
+    scene.do(Reply(57))
     assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:02 UTC"
     assert scene.tick(seconds=2) == "taking the first full backup"
-    scene.do(Reply(49))
+    scene.do(Reply(57))
     assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:07 UTC"
     assert scene.tick(seconds=5) == "taking the first full backup"
     scene.do(Reply(does=scene.engine.lists(FULL)))
@@ -194,7 +195,8 @@ def test_a_repository_that_cannot_be_asked_is_waited_for(scene: Scene) -> None:
 def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine: FakePgbackrest) -> None:
     world = make_world(tmp_path, make_config(repositories=2))
     scene, second = Scene(world, engine), make_backup("20260304-120000F", repo=2)
-    engine.info = make_info(FULL)
+    both = make_info(FULL, second)
+    engine.info = replace(both, backups=(FULL,))
     scene.tick()
     scene.do(Reply())
     assert scene.tick() == "taking the first full backup"
