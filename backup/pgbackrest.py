@@ -69,10 +69,15 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
 }
 
 
+_CRASH: Final = -11
+
+
 def meaning(exit_code: int) -> Meaning:
     """Return what an exit code of pgbackrest means; codes below 0 are signals (Python's convention)."""
+    if exit_code == _CRASH:
+        return Meaning(f"signal {-exit_code}", hint="pgbackrest crashed: keep the log and report it upstream")
     if exit_code < 0:
-        return Meaning(f"signal {-exit_code}", hint="it was killed; look for 'out of memory' in the host's log")
+        return Meaning(f"signal {-exit_code}", retry=True, hint="it was killed; look for 'out of memory' in the host's log")
     return EXIT_CODES.get(exit_code, UNKNOWN)
 
 
@@ -88,13 +93,15 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str, *, expires: bool = True) -> Argv:
+def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
     """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
 
-    With `expires`, pgbackrest lets old backups go when it is done. It counts those with page checksum errors as well.
+    Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
+    them with a retention of two have removed every good one (seen with 2.55.1). Without `warnings` it tells errors only,
+    and nothing else is even worded; see `backup.attempts`.
     """
-    expire = () if expires else ("--no-expire-auto",)
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", *expire, _PROGRESS)
+    told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
 
 
 def stanza_create(stanza: str) -> Argv:
@@ -123,10 +130,14 @@ def check(stanza: str) -> Argv:
     return _command(stanza, "check", _TOLD)
 
 
-def info(stanza: str, *, as_json: bool = True) -> Argv:
-    """Return the command that lists the backups. Console logging off: a warning would come before the JSON."""
+def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
+    """Return the command that lists the backups, of every repository or of one.
+
+    Console logging off: a warning would come before the JSON.
+    """
+    options = [f"--repo={repo}"] if repo else []
     output = "json" if as_json else "text"
-    return _command(stanza, "info", f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
 def hurried_info(stanza: str, repo: int) -> Argv:
@@ -309,16 +320,21 @@ def parse_info(stdout: bytes, stanza: str) -> Info:
     The output may hold warnings before the JSON (they cannot be silenced), and with a wrong passphrase the messages
     hold raw bytes and control characters. Raises UnreadableAnswerError when there is no JSON in it.
     """
+    found = next((entry for entry in parse_stanzas(stdout) if entry.get("name") == stanza), None)
+    return _info(found, stanza) if found is not None else Info(stanza, (), (), (), ())
+
+
+def parse_stanzas(stdout: bytes) -> list[dict[str, Any]]:
+    """Return the JSON of `info` as it is, one entry a stanza. Raises UnreadableAnswerError."""
     text = stdout.decode("utf-8", "replace")
     start = next((i for i, line in enumerate(text.splitlines(keepends=True)) if line.startswith("[")), None)
     if start is None:
         raise UnreadableAnswerError("pgbackrest info printed no JSON")
     try:
-        stanzas = json.loads("".join(text.splitlines(keepends=True)[start:]), strict=False)
+        stanzas: list[dict[str, Any]] = json.loads("".join(text.splitlines(keepends=True)[start:]), strict=False)
     except json.JSONDecodeError as error:
         raise UnreadableAnswerError(f"pgbackrest info printed broken JSON: {error}") from error
-    found = next((entry for entry in stanzas if entry.get("name") == stanza), None)
-    return _info(found, stanza) if found is not None else Info(stanza, (), (), (), ())
+    return stanzas
 
 
 def _info(entry: dict[str, Any], stanza: str) -> Info:

@@ -146,6 +146,10 @@ class History:
             )
         return int(cursor.lastrowid or 0)
 
+    def decide(self, run: int, what: str, reason: str) -> None:
+        """Write down that another type is taken than the one asked for, and why."""
+        self._store.write("UPDATE run SET what = ?, reason = ? WHERE id = ?", (what, reason, run))
+
     def end(self, run: int, ending: Ending, now: datetime) -> None:
         """Write down how a run ended."""
         sizes = ending.sizes

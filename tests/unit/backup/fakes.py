@@ -6,7 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -117,6 +117,10 @@ class World:
     @property
     def volumes(self) -> Volumes:
         return self.deployment.volumes
+
+    def reconfigure(self, config: SupervisorConfig) -> None:
+        """Give the deployment another configuration, as if it had been opened with it."""
+        self.deployment = replace(self.deployment, config=config)
 
     def republish(self, config: SupervisorConfig, manifest: str) -> None:
         publish(self.volumes.config, config, manifest)
@@ -316,21 +320,25 @@ def make_backup(label: str = "20260301-020000F", **given: Any) -> pgbackrest.Bac
 
 
 def make_info(*backups: pgbackrest.Backup, **given: Any) -> pgbackrest.Info:
-    """What a good, encrypted repository says that holds these backups."""
+    """What good, encrypted repositories say that hold these backups: the first one, and each that has a backup."""
+    keys = sorted({1, *(backup.repo for backup in backups)})
     values: dict[str, Any] = {
         "stanza": STANZA,
-        "repositories": (pgbackrest.RepositoryStatus(1, "aes-256-cbc", 0, "ok"),),
+        "repositories": tuple(pgbackrest.RepositoryStatus(key, "aes-256-cbc", 0, "ok") for key in keys),
         "backups": tuple(sorted(backups, key=lambda b: (b.stopped, b.label))),
-        "archive": (pgbackrest.ArchiveRange(1, "17-1", "000000010000000000000001", "000000010000000000000005"),),
         "system_ids": (SYSTEM_ID,),
         **given,
     }
-    clusters = (
+    clusters = given.get("clusters") or tuple(
         pgbackrest.Cluster(repository.key, number, system_id, 17)
         for repository in values["repositories"]
         for number, system_id in enumerate(values["system_ids"], start=1)
     )
-    return pgbackrest.Info(**{"clusters": tuple(clusters), **values})
+    archive = tuple(
+        pgbackrest.ArchiveRange(c.repo, f"{c.version}-{c.id}", "000000010000000000000001", "000000010000000000000005")
+        for c in clusters
+    )
+    return pgbackrest.Info(**{"clusters": clusters, "archive": archive, **values})
 
 
 def info_json(info: pgbackrest.Info) -> bytes:
@@ -350,6 +358,20 @@ def info_json(info: pgbackrest.Info) -> bytes:
         "status": {"code": code, "lock": {"backup": {"held": False}}, "message": "ok"},
     }
     return json.dumps([entry]).encode()
+
+
+def _asked_for(info: pgbackrest.Info, argv: tuple[str, ...]) -> pgbackrest.Info:
+    """What `info` tells when it is asked for one repository, or for all."""
+    only = next((int(word.removeprefix("--repo=")) for word in argv if word.startswith("--repo=")), None)
+    if only is None:
+        return info
+    return replace(
+        info,
+        repositories=tuple(r for r in info.repositories if r.key == only),
+        backups=tuple(b for b in info.backups if b.repo == only),
+        archive=tuple(a for a in info.archive if a.repo == only),
+        clusters=tuple(c for c in info.clusters if c.repo == only),
+    )
 
 
 def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
@@ -381,6 +403,11 @@ class Reply:
     does: Callable[[], None] = lambda: None
 
 
+STORED = json.dumps(
+    {"000000010000000000000002-3aaa6ab7f7fa24d981f6f2a785273180f6da1b0c.lz4": {"type": "file", "size": 69376}}
+).encode()
+"""The answer of `repo-ls` when the segment that was asked for is in the archive."""
+
 OPENS = process.Captured(0, b"[backrest]\nbackrest-format=5\n", "")
 """The answer for an info file that the configured passphrase opens."""
 
@@ -396,6 +423,7 @@ class FakePgbackrest:
     replies: Iterator[Reply] = field(default_factory=lambda: iter(()))
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
+    segment_answer: process.Captured = field(default_factory=lambda: process.Captured(0, STORED, ""))
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
 
@@ -412,8 +440,11 @@ class FakePgbackrest:
 
     def run(self, argv: tuple[str, ...], on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
         self.ran.append(argv)
+        reply = next(self.replies, None)
+        if reply is None and "expire" in argv:  # every proven backup ends with it; scripted only where it is the matter
+            return process.Finished(0, (), 0.1)
+        assert reply is not None, argv
         self.limits.append(limits)
-        reply = next(self.replies)
         reply.does()
         for line in reply.lines:
             on_line(line)
@@ -430,8 +461,12 @@ class FakePgbackrest:
             state = b"shut down" if self.stopped_cleanly else b"in production"
             lines = b"Database system identifier:  %d\nDatabase cluster state:  %s\n" % (self.control_system_id, state)
             return process.Captured(0, b"pg_control version number:  1700\n" + lines, "")
+        if "expire" in argv:  # with --dry-run
+            return process.Captured(0, b"", "")
+        if argv[-1].startswith("archive/"):  # `repo-ls`, the last proof of a backup
+            return self.segment_answer
         assert "info" in argv, argv
-        return self.info_answer or process.Captured(0, info_json(self.info), "")
+        return self.info_answer or process.Captured(0, info_json(_asked_for(self.info, argv)), "")
 
     @property
     def verbs(self) -> list[str]:

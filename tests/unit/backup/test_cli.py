@@ -17,7 +17,7 @@ from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.pgbackrest import RepositoryStatus
 from backup.state.history import Beginning, Ending
 from contract.exits import Exit
-from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_info
+from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_config, make_info
 
 FULL = make_backup("20260304-110000F")
 NEW = make_backup("20260304-120000F")
@@ -39,11 +39,16 @@ def test_a_backup_says_what_was_made_and_how_long_it_took(command: Type, engine:
     engine.script(Reply(does=engine.lists(NEW), seconds=12.34))
     code, out, _ = command("backup")
     assert code == Exit.OK
-    assert out.splitlines()[-1] == "Done: full backup 20260304-120000F, 12.3 s."
+    assert out.splitlines()[-2:] == [
+        "Done: full backup 20260304-120000F, 12 s.",
+        "  database 30.0 MB, copied 30.0 MB, stored 4.0 MB (ratio 7.5), 2.4 MB/s",
+    ]
     assert engine.ran[1][2:4] == ("--repo=1", "--type=full")
 
 
-def test_type_and_repository_can_be_chosen(command: Type, engine: FakePgbackrest) -> None:
+def test_type_and_repository_can_be_chosen(command: Type, world: World, engine: FakePgbackrest) -> None:
+    world.reconfigure(make_config(repositories=2))
+    engine.info = make_info(FULL, make_backup(FULL.label, repo=2))
     engine.script(Reply(63, stopped_by="stop"))
     command("backup", "--type=diff", "--repo=2")
     assert engine.ran[1][2:4] == ("--repo=2", "--type=diff")
@@ -54,10 +59,10 @@ def test_type_and_repository_can_be_chosen(command: Type, engine: FakePgbackrest
     [
         (
             "failed",
-            Reply(49),
+            Reply(57),
             (
-                "full backup: pgbackrest exit code 49 (host-connect)\n"
-                "HINT: the repository's host cannot be reached: check name and network\n"
+                "full backup: pgbackrest exit code 57 (db-query)\n"
+                "HINT: read the database's log: `docker logs salespider-postgres`\n"
             ),
         ),
         ("stopped", Reply(63, stopped_by="stop"), "full backup: stopped on request\nHINT: run it again\n"),
@@ -69,6 +74,13 @@ def test_a_backup_that_is_not_proven_is_exit_code_15(
     engine.script(reply)
     code, _, err = command("backup")
     assert (code, err) == (Exit.BACKUP_FAILED, message), case
+
+
+def test_a_backup_that_cannot_begin_has_the_code_of_its_reason(command: Type, world: World, engine: FakePgbackrest) -> None:
+    world.postgres.down = "the database system is starting up"
+    code, _, err = command("backup")
+    assert code == Exit.DATABASE
+    assert err.startswith("database: the database system is starting up\nHINT: ")
 
 
 def test_a_backup_while_a_restore_runs_is_exit_code_12_when_patience_ends(

@@ -45,14 +45,16 @@ def test_a_failed_backup_is_not_remembered(world: World, engine: FakePgbackrest)
     assert identity.remembered(world.deployment) is None
 
 
-def test_a_backup_whose_database_is_gone_at_its_end_is_one_all_the_same(world: World, engine: FakePgbackrest) -> None:
+def test_a_backup_whose_database_is_gone_at_its_end_is_remembered_all_the_same(world: World, engine: FakePgbackrest) -> None:
     def ends() -> None:
         engine.lists(NEW)()
         world.postgres.down = "the database system is shutting down"
 
     engine.script(Reply(does=ends))
     assert jobs.take_backup(world.deployment, FULL, 0.0).state == "succeeded"
-    assert identity.remembered(world.deployment) is None
+    known = identity.remembered(world.deployment)
+    assert known is not None
+    assert known.system_id == SYSTEM_ID
 
 
 @pytest.mark.parametrize("remembered", [True, False])
@@ -85,8 +87,8 @@ def test_a_database_that_cannot_be_asked_is_no_permission(world: World, engine: 
     world.postgres.down = "the database system is starting up"
     outcome = jobs.take_backup(world.deployment, FULL, 0.0)
     assert (outcome.state, outcome.exit_code) == ("failed", Exit.DATABASE)
-    assert engine.verbs == ["info"]
-    assert alarms(world) == []
+    assert engine.verbs == []
+    assert alarms(world) == ["backup:1"]
 
 
 def test_the_alarm_is_told_once_with_both_identities_and_its_end_once(world: World) -> None:

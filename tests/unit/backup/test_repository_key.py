@@ -97,6 +97,16 @@ WHERE = "repository 1 (/var/lib/pgbackrest1)"
             Trouble(
                 f"{WHERE}: pgbackrest exit code 49 (host-connect): ERROR: [049]: no route? to host",
                 "the repository's host cannot be reached: check name and network",
+                may_pass=True,
+            ),
+        ),
+        (
+            True,
+            Captured(-9, b"", ""),
+            Trouble(
+                f"{WHERE}: no answer within 60 s",
+                "check the network between this host and the repository, and the repository's own state",
+                may_pass=True,
             ),
         ),
     ],
