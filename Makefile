@@ -17,13 +17,10 @@ export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
 COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
-.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
-.PHONY: recovery-kit recovery-kit-verify
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
-.PHONY: retention adopt stanza-upgrade
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history notify-test
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history wal-status
-.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
+.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check backup-history retention adopt
+.PHONY: stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test test-long
+.PHONY: e2e integration check help
 
 ## Running it
 

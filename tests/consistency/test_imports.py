@@ -49,7 +49,7 @@ DOORS = {
     "httpx": {"backup/notify/web.py"},
     "apprise": {"backup/notify/services.py"},
     "sqlite3": {"backup/state/store.py"},
-    "http": {"backup/health_server.py"},
+    "http": {"backup/health_server.py", "backup/notify/answer.py"},
 }
 READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
@@ -163,6 +163,6 @@ def test_what_runs_without_libraries_imports_none(name: str) -> None:
 
 
 def test_the_supervisor_does_not_load_what_sends() -> None:
-    loaded = {module.name for module in loaded_with("backup.cli")}
+    loaded = {module.name for module in loaded_with("backup.commands.running")}
     assert "backup.notify.courier" in loaded
     assert loaded & SENDS == set()

@@ -10,7 +10,7 @@ from datetime import timedelta
 import click
 import pytest
 
-from backup import checks, cli, lateness, oplock, process, supervisor
+from backup import checks, cli, lateness, oplock, process, supervise
 from backup.checks import Finding
 from backup.commands import taking
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
@@ -206,7 +206,7 @@ def test_waiting_too_long_is_exit_code_15(command: Type) -> None:
 
 
 def test_the_supervisors_exit_code_is_the_commands(command: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "supervise", lambda _deployment: Exit.TERMINATED)
+    monkeypatch.setattr(supervise, "supervise", lambda _deployment: Exit.TERMINATED)
     assert command("supervise")[0] == 143
 
 

@@ -168,11 +168,11 @@ def test_a_failed_first_backup_is_tried_again_after_a_delay(scene: Scene) -> Non
     scene.tick()
     scene.do(Reply())
     scene.tick()
-    scene.do(Reply(57))
+    scene.do(Reply(42))
     assert scene.tick().startswith("idle; full backup (attempt 2: ")
     assert scene.tick(seconds=59).startswith("idle; full backup (attempt 2: ")
     assert scene.tick(seconds=14) == "taking the full backup again"
-    scene.do(Reply(57))
+    scene.do(Reply(42))
     assert scene.tick(seconds=299).startswith("idle; full backup (attempt 3: ")
     assert scene.tick(seconds=62) == "taking the full backup again"
     scene.do(Reply(does=scene.engine.lists(FULL)))
