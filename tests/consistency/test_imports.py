@@ -18,6 +18,7 @@ PURE = (
     "backup/progress.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/kit/missing.py",
     "setup/notification.py",
     "setup/notification_values.py",
     "setup/render.py",
