@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.errors import InvalidConfigurationError, Problem, ProductError
@@ -65,15 +66,15 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     ), found.exit_code
 
 
-def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
-    """Run once and return the exit code."""
+def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None, now: datetime | None = None) -> int:
+    """Run once and return the exit code; `now` is the present time, unless another one is given."""
     request = Request()
     try:
         request = _request(arguments)
         if request.show:
             print("\n".join(check.live(places.configuration)))
             return Exit.OK
-        settings = _settings(request, mounts or Mounts(complete=request.env_text is None))
+        settings = _settings(request, mounts or Mounts(complete=request.env_text is None), now or datetime.now(UTC))
         if not request.check:
             print(configure(settings, places))
             return Exit.OK
@@ -112,7 +113,7 @@ def _text(name: str) -> str:
         ) from error
 
 
-def _settings(request: Request, mounts: Mounts) -> Settings:
+def _settings(request: Request, mounts: Mounts, now: datetime) -> Settings:
     problems: tuple[Problem, ...] = ()
     if request.env_text is not None:
         known = known_variables()
@@ -120,7 +121,7 @@ def _settings(request: Request, mounts: Mounts) -> Settings:
         ours = {name: value for name, value in parsed.values.items() if _is_ours(name, known)}
         environment.add(ours)
         problems = parsed.problems
-    return read_settings(os.cpu_count() or 1, mounts, problems)
+    return read_settings(os.cpu_count() or 1, mounts, problems, now)
 
 
 def _is_ours(name: str, known: Sequence[str]) -> bool:

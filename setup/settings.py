@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import cast
 
 from pydantic import SecretStr
@@ -96,10 +97,13 @@ class Settings:
         return window(self.schedule, policy.retention_full, policy.retention_full_type, self.full_after)
 
 
-def read_settings(cpu_count: int, mounts: Mounts | None = None, known: Iterable[Problem] = ()) -> Settings:
+def read_settings(
+    cpu_count: int, mounts: Mounts | None = None, known: Iterable[Problem] = (), now: datetime | None = None
+) -> Settings:
     """Read the environment; `cpu_count` is the number of processor cores of this machine.
 
-    `known` are problems that were found before, to be told with all others. Raises InvalidConfigurationError with every
+    `known` are problems that were found before, to be told with all others. Without `now` a credential of any age is taken:
+    what a recovery kit holds may be put right after it has been put back. Raises InvalidConfigurationError with every
     problem there is.
     """
     where = mounts or Mounts()
@@ -109,7 +113,7 @@ def read_settings(cpu_count: int, mounts: Mounts | None = None, known: Iterable[
     decision = decide(variables, problems)
     found = Assembled((), (), ())
     if decision.mode == "backups":
-        found = assemble(decision.kinds, variables, where)
+        found = assemble(decision.kinds, variables, where, now)
     elif variables.setup_backup is not False:
         problems += check_unused()
     problems += found.problems

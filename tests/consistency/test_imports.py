@@ -36,6 +36,7 @@ PURE = (
     "backup/watch/verdicts.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/kit/missing.py",
     "setup/notification.py",
     "setup/notification_values.py",
     "setup/render.py",
