@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from backup.notify import payload, signing
+from backup.notify import payload, signing, teams
 from backup.notify.answer import Answer, masked
 from backup.state.outbox import Message
 from backup.state.pings import Phase
@@ -49,10 +49,15 @@ class Sender:
         return answer
 
     def _to_service(self, receiver: Receiver, message: Message) -> Answer:
-        services = _load("services")
-        kind = services.kind_of(message.notice.severity, resolved=message.notice.resolved)
         title, text = payload.title(message, self.stanza), payload.text(message, self.now(), self.zone)
-        answer: Answer = services.send(receiver, title, text, kind)
+        answer: Answer
+        if (address := teams.address(receiver.url)) is not None:
+            card = teams.card(title, text, urgent=payload.weight(message) == "critical")
+            answer = _load("web").post(address, card, {"content-type": "application/json"})
+        else:
+            services = _load("services")
+            kind = services.kind_of(message.notice.severity, resolved=message.notice.resolved)
+            answer = services.send(receiver, title, text, kind)
         return answer
 
 

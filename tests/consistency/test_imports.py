@@ -19,6 +19,7 @@ PURE = (
     "backup/notify/backoff.py",
     "backup/notify/payload.py",
     "backup/notify/signing.py",
+    "backup/notify/teams.py",
     "backup/notify/trouble.py",
     "backup/schedule.py",
     "backup/retry.py",
