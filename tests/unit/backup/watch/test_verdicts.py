@@ -426,6 +426,13 @@ def test_a_threshold_of_the_operators_own_counts() -> None:
     assert verdict.standing[0].severity == "critical"
 
 
+def test_no_patience_at_all_is_a_minute() -> None:
+    scene = Scene(Thresholds(archive_late_minutes=0))
+    assert scene.look().archiver == "working"
+    assert scene.look(waiting(1, 0.9)).archiver == "working"
+    assert scene.look(waiting(1, 1)).archiver == "stalled"
+
+
 def test_the_memory_holds_what_a_restart_needs() -> None:
     scene = Scene()
     for minute in range(1, 12):
