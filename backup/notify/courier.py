@@ -150,7 +150,8 @@ class Courier:
         self._judge_heartbeat(deployment)
         found = trouble.find(waiting, shown, now)
         if found is not None:
-            deployment.teller.alarm(found.alarm, not_to=found.stuck, receivers=len(found.stuck), messages=found.messages)
+            facts = {"receivers": len(found.stuck), "messages": found.messages}
+            deployment.teller.alarm(found.alarm, facts, not_to=found.stuck)
         else:
             deployment.teller.over(trouble.KEY, events.OUTBOX_FLOWING, "every receiver takes its messages again")
 

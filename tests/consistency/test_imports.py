@@ -12,6 +12,8 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/cluster.py",
+    "backup/expiry.py",
     "backup/notice.py",
     "backup/notify/answer.py",
     "backup/notify/backoff.py",
@@ -20,10 +22,24 @@ PURE = (
     "backup/notify/teams.py",
     "backup/notify/trouble.py",
     "backup/schedule.py",
+    "backup/retry.py",
+    "backup/chain.py",
+    "backup/snapshot.py",
+    "backup/trend.py",
     "backup/policy.py",
     "backup/progress.py",
+    "backup/units.py",
+    "backup/watch/readings.py",
+    "backup/watch/memory.py",
+    "backup/watch/rates.py",
+    "backup/watch/archiver.py",
+    "backup/watch/disks.py",
+    "backup/watch/verdicts.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/kit/missing.py",
+    "setup/notification.py",
+    "setup/notification_values.py",
     "setup/render.py",
 )
 EFFECTS = {"subprocess", "psycopg", "sqlite3", "docker", "structlog", "httpx", "os", "threading", "time", "socket"}
@@ -35,11 +51,21 @@ DOORS = {
     "httpx": {"backup/notify/web.py"},
     "apprise": {"backup/notify/services.py"},
     "sqlite3": {"backup/state/store.py"},
+    "http": {"backup/health_server.py", "backup/notify/answer.py"},
 }
 READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
 # What sends: its libraries are memory, and its waiting is time, that the supervisor does not have.
 SENDS = {"backup.notify.web", "backup.notify.services", "backup.restore.container"}
+MAY_EXIT = {
+    "setup/__main__.py",
+    "backup/__main__.py",
+    "backup/commands/health.py",
+    "backup/commands/looking.py",
+    "backup/commands/supervising.py",
+    "backup/restore/command.py",
+    "backup/watch/command.py",
+}
 # Run where there is no library, or where loading one would be too dear.
 STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health")
 
@@ -139,6 +165,6 @@ def test_what_runs_without_libraries_imports_none(name: str) -> None:
 
 
 def test_the_supervisor_does_not_load_what_sends() -> None:
-    loaded = {module.name for module in loaded_with("backup.cli")}
+    loaded = {module.name for module in loaded_with("backup.commands.running")}
     assert "backup.notify.courier" in loaded
     assert loaded & SENDS == set()
