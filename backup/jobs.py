@@ -30,6 +30,7 @@ from backup.attempts import GRACE_SECONDS, run_patiently
 from backup.deployment import Deployment
 from backup.inventory import RepositoryError, raw_info, read_info
 from backup.notice import Fact, Notice
+from backup.notify.heartbeat import heartbeat
 from backup.outcome import BackupRequest, Outcome, error_line, judged
 from backup.preflight import NotReadyError, Ready
 from backup.state.alarms import Alarm
@@ -204,6 +205,7 @@ def _tell_start(deployment: Deployment, request: BackupRequest) -> None:
     summary = f"{request.kind} backup into repository {request.repo} begins: {request.reason}"
     facts: dict[str, Fact] = {"type": request.kind, "repo": request.repo, "reason": request.reason}
     deployment.teller.tell(Notice(events.BACKUP_STARTED, "debug", summary, facts=facts))
+    heartbeat(deployment, "start")
 
 
 def _tell_change(deployment: Deployment, request: BackupRequest, kind: BackupType, why: str, run: int) -> None:
@@ -229,6 +231,7 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
 
 
 def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "fail")
     facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
     alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
     another = outcome.exit_code == Exit.ANOTHER_CLUSTER  # that is an alarm of its own already
@@ -237,6 +240,7 @@ def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outco
 
 
 def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "success")
     facts |= {"label": outcome.label, "requested": request.kind}
     if outcome.sizes is not None:
         sizes = outcome.sizes
