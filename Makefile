@@ -21,6 +21,10 @@ IN_BACKUP := scripts/in-backup
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check backup-history retention adopt
 .PHONY: stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test test-long
 .PHONY: e2e integration check help
+.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
+.PHONY: recovery-kit recovery-kit-verify
+.PHONY: backup backup-diff backup-incr backup-info backup-check schedule backup-history
+.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -79,6 +83,9 @@ backup-info: ## list the backups
 
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
+
+schedule: ## the next ten runs, in local time and UTC
+	@$(IN_BACKUP) schedule
 
 backup-history: ## list the latest runs and how they ended
 	@$(IN_BACKUP) history

@@ -2,7 +2,8 @@
 
 A differential or incremental backup is worth what the full one below it is worth. So there are reasons to take a full
 one instead; and one not to: retention by count keeps a number of full backups, so every one outside the schedule takes
-from the window. Hence at most one of them a day, unless there is nothing at all to build on.
+from the window. Hence at most one of them a day, unless there is nothing at all to build on; and none in reply to damage
+that the last two show, since one after the other would push the good ones out.
 """
 
 from __future__ import annotations
@@ -63,6 +64,8 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
     trouble = _worn(fulls[-1], backups, chain)
     if not trouble:
         return Choice(asked)
+    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
+        return Choice(asked, f"no full backup although {trouble}: so has the one before, the database itself is damaged")
     if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
         return Choice(asked, f"no full backup although {trouble}: the last one outside the schedule is less than a day old")
     return Choice("full", trouble)
