@@ -6,14 +6,16 @@ of life. Work itself happens in the runner thread.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import jobs, logs, placement, policy, schedule
+from backup import jobs, lateness, logs, placement, policy, protection, schedule
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
+from backup.health_server import HealthServer
 from backup.jobs import BackupRequest, Outcome
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
@@ -28,6 +30,7 @@ RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 90
 WATCHER_SECONDS: Final = 5.0
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
+JUDGE_EVERY: Final = timedelta(minutes=1)
 _ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -49,6 +52,7 @@ class Supervisor:
         self._doing = ""
         self._to_take: deque[BackupRequest] = deque()
         self._beat = ("", _ANY_TIME)
+        self._judged_at = _ANY_TIME
 
     @property
     def deployment(self) -> Deployment:
@@ -59,9 +63,13 @@ class Supervisor:
         """Decide and start what is next; return what is going on, and leave it as a sign of life."""
         now = self._deployment.now()
         doing = self._decide(now)
-        if doing != self._beat[0] or now - self._beat[1] >= BEAT_EVERY:
+        if doing != self._beat[0] or abs(now - self._beat[1]) >= BEAT_EVERY:
             self._deployment.history.beat(doing, now)
             self._beat = (doing, now)
+        if abs(now - self._judged_at) >= JUDGE_EVERY:
+            self._judged_at = now
+            lateness.judge(self._deployment)
+            protection.judge(self._deployment)
         return doing
 
     def _decide(self, now: datetime) -> str:
@@ -118,6 +126,7 @@ class Supervisor:
         except jobs.RepositoryError as error:
             self._later(now)
             return self._say(f"waiting for the repository ({error.message})")
+        lateness.remember(self._deployment, info)
         for repository in self._deployment.config.repositories:
             if policy.needs_first_full(info, repository.key):
                 reason = f"repository {repository.key} holds no full backup yet"
@@ -151,9 +160,11 @@ class Supervisor:
 
         def job() -> Outcome:
             try:
-                return jobs.take_backup(deployment, request, FOREVER_SECONDS)
+                outcome = jobs.take_backup(deployment, request, FOREVER_SECONDS)
             except BusyError as error:  # only when asked to stop while waiting
                 return Outcome("interrupted", error.exit_code, error.message, error.hint)
+            _remember(deployment)
+            return outcome
 
         return self._start(job, functools.partial(self._backup_ended, request), doing)
 
@@ -239,17 +250,26 @@ def supervise(deployment: Deployment) -> Exit:
         log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
     supervisor = Supervisor(deployment, runner)
     watcher = Watcher(lambda: supervisor.deployment, deployment.stop)
+    health = HealthServer(deployment)
     watcher.start()
+    health.start()
     said = ""
     while not deployment.stop.wait(TICK_SECONDS):
-        if not (runner.is_alive() and watcher.is_alive()):
+        if not (runner.is_alive() and watcher.is_alive() and health.is_alive()):
             return Exit.UNEXPECTED
         said = _tick(supervisor, said)
     log.info(events.SUPERVISOR_STOPPED, while_doing=said)
     runner.finish(jobs.GRACE_SECONDS + 10)
     watcher.finish(WATCHER_SECONDS)
+    health.finish()
     deployment.store.close()
     return Exit.TERMINATED
+
+
+def _remember(deployment: Deployment) -> None:
+    """Write down what the repositories hold now; one that cannot be asked keeps what was known of it."""
+    with contextlib.suppress(jobs.RepositoryError):
+        lateness.remember(deployment, jobs.read_info(deployment))
 
 
 def _tick(supervisor: Supervisor, said: str) -> str:

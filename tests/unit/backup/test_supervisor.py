@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from backup import health_server
 from backup import supervisor as module
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.health_server import HealthServer
 from backup.jobs import Outcome
 from backup.process import Captured
 from backup.runner import Job, Runner
@@ -352,6 +355,8 @@ def loop(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) 
 
         monkeypatch.setattr(world.stop, "wait", wait)
         monkeypatch.setattr(module, "Runner", make_runner)
+        monkeypatch.setattr(module, "HealthServer", functools.partial(HealthServer, address=("127.0.0.1", 0)))
+        monkeypatch.setattr(health_server, "POLL_SECONDS", 0.01)
         monkeypatch.setattr(Watcher, "_work", lambda _self: None)
         monkeypatch.setattr(Watcher, "is_alive", lambda _self: True)
         return module.supervise(world.deployment)
@@ -403,8 +408,11 @@ def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
     assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, events.SUPERVISOR_DOING]
 
 
-def test_a_dead_runner_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runner, "is_alive", lambda _self: False)
+@pytest.mark.parametrize("thread", [Runner, HealthServer])
+def test_a_dead_thread_ends_the_loop_with_a_failure(
+    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch, thread: type
+) -> None:
+    monkeypatch.setattr(thread, "is_alive", lambda _self: False)
     assert loop(3) is Exit.UNEXPECTED
 
 
