@@ -36,7 +36,7 @@ stop: ## stop everything, in order; the data stays
 restart: ## restart the database and the supervisor
 	@$(COMPOSE) restart postgres backup
 
-status: ## containers, database, archiver, window, last and next backups
+status: ## containers, database, archiver, disks, window, last and next backups, alarms
 	@$(COMPOSE) ps --all --format 'table {{.Name}}\t{{.Status}}'; echo; $(IN_BACKUP) status
 
 logs: ## follow the log of all containers
@@ -80,7 +80,7 @@ backup-info: ## list the backups
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
 
-backup-history: ## list the latest runs and how they ended
+backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 
 wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
