@@ -40,7 +40,7 @@ stop: ## stop everything, in order; the data stays
 restart: ## restart the database and the supervisor
 	@$(COMPOSE) restart postgres backup
 
-status: ## containers, database, archiver, window, last and next backups
+status: ## containers, database, archiver, disks, window, last and next backups, alarms
 	@$(COMPOSE) ps --all --format 'table {{.Name}}\t{{.Status}}'; echo; $(IN_BACKUP) status
 
 logs: ## follow the log of all containers
@@ -88,6 +88,7 @@ schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule
 
 backup-history: ## list the latest runs and how they ended
+backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 
 retention: ## show what the next expire would remove, and the window that remains

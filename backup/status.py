@@ -130,7 +130,7 @@ def _rounded(percent: float | None) -> float | None:
 def _seen_of_wal(wal: WalStatus) -> Iterator[Cause]:
     if wal.database == "unreachable":
         hint = "see whether it runs and what it says: `docker logs salespider-postgres`"
-        yield Cause("database", "critical", wal.database_problem, hint)
+        yield Cause("database", "critical", f"the database cannot be reached: {wal.database_problem}", hint)
     for alarm in wal.alarms:
         if alarm.severity in {"warning", "critical"}:
             yield Cause(alarm.key, alarm.severity, alarm.message, alarm.hint)
