@@ -7,7 +7,8 @@ so only its text is evidence; and `backup` without `--repo` locks every reposito
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -69,12 +70,9 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
 }
 
 
-_CRASH: Final = -11
-
-
 def meaning(exit_code: int) -> Meaning:
     """Return what an exit code of pgbackrest means; codes below 0 are signals (Python's convention)."""
-    if exit_code == _CRASH:
+    if exit_code == -signal.SIGSEGV:
         return Meaning(f"signal {-exit_code}", hint="pgbackrest crashed: keep the log and report it upstream")
     if exit_code < 0:
         return Meaning(f"signal {-exit_code}", retry=True, hint="it was killed; look for 'out of memory' in the host's log")
@@ -138,6 +136,15 @@ def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
     options = [f"--repo={repo}"] if repo else []
     output = "json" if as_json else "text"
     return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
+
+
+def hurried_info(stanza: str, repo: int) -> Argv:
+    """Return the command that lists one repository's backups, and gives up on an object store that does not answer.
+
+    pgbackrest retries within the timeout: one of a second makes three to nine.
+    """
+    options = (f"--repo={repo}", "--io-timeout=1", "--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options)
 
 
 def list_history_files(stanza: str, repo: int, archive_id: str) -> Argv:
@@ -205,7 +212,8 @@ class Backup:
     """One backup as `info` lists it. Times are UTC, sizes bytes. `has_errors` means page checksum errors.
 
     `repository_bytes` is what this backup added to the repository: with block incremental, 2.55.1 leaves out the size
-    of the whole set, so the delta is the only figure there always is.
+    of the whole set, so the delta is the only figure there always is. `system_id` and `version` (of PostgreSQL: "17")
+    are those of the cluster that it is of.
     """
 
     label: str
@@ -223,6 +231,8 @@ class Backup:
     prior: str | None
     cluster_id: int = 1
     """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
+    system_id: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -327,13 +337,14 @@ def parse_stanzas(stdout: bytes) -> list[dict[str, Any]]:
 
 def _info(entry: dict[str, Any], stanza: str) -> Info:
     lock = entry.get("status", {}).get("lock", {}).get("backup", {})
+    clusters = {(db["repo-key"], db["id"]): db for db in entry.get("db", [])}
     return Info(
         stanza=stanza,
         repositories=tuple(
             RepositoryStatus(r["key"], r.get("cipher", "none"), r["status"]["code"], r["status"]["message"].strip())
             for r in entry.get("repo", [])
         ),
-        backups=tuple(sorted((_backup(b) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
+        backups=tuple(sorted((_backup(b, clusters) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
         archive=tuple(
             ArchiveRange(a["database"]["repo-key"], a["id"], a.get("min"), a.get("max")) for a in entry.get("archive", [])
         ),
@@ -347,8 +358,9 @@ def _info(entry: dict[str, Any], stanza: str) -> Info:
     )
 
 
-def _backup(entry: dict[str, Any]) -> Backup:
+def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, Any]]) -> Backup:
     size = entry["info"]
+    cluster = clusters.get((entry["database"]["repo-key"], entry["database"]["id"]), {})
     return Backup(
         label=entry["label"],
         kind=entry["type"],
@@ -364,6 +376,8 @@ def _backup(entry: dict[str, Any]) -> Backup:
         has_errors=bool(entry.get("error")),
         prior=entry.get("prior"),
         cluster_id=entry["database"]["id"],
+        system_id=cluster.get("system-id"),
+        version=cluster.get("version"),
     )
 
 

@@ -16,6 +16,7 @@ from itertools import islice, pairwise
 
 from cronsim import CronSim
 
+from contract.cron import expand
 from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, FULL_AFTER, RetentionType, Schedule
 
 _BEGINNING = datetime(2001, 1, 1)  # noqa: DTZ001 - a Monday, without a zone: an hour in summer changes nothing here
@@ -121,6 +122,6 @@ def _ranked(rank: int, kind: str, expression: str) -> Iterator[tuple[datetime, i
 
 def _due(expression: str) -> Iterator[datetime]:
     try:
-        yield from CronSim(expression, _BEGINNING)
+        yield from CronSim(expand(expression), _BEGINNING)
     except OverflowError:  # the calendar ends
         return

@@ -16,6 +16,8 @@ PURE = (
     "backup/expiry.py",
     "backup/notice.py",
     "backup/schedule.py",
+    "backup/retry.py",
+    "backup/chain.py",
     "backup/policy.py",
     "backup/progress.py",
     "backup/restore/plan.py",

@@ -277,6 +277,8 @@ def make_backup(label: str = "20260301-020000F", **given: Any) -> pgbackrest.Bac
         "repository_bytes": 4_000_000,
         "has_errors": False,
         "prior": None,
+        "system_id": 7710425701430951955,
+        "version": "17",
     }
     return pgbackrest.Backup(**{**values, **given})
 

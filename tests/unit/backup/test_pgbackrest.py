@@ -156,6 +156,8 @@ def test_a_real_answer_is_read_whole() -> None:
         repository_bytes=1968128,
         has_errors=False,
         prior="20261121-011108F",
+        system_id=7710425701430951955,
+        version="17",
     )
 
 

@@ -143,7 +143,7 @@ def test_through_a_year_of_ticks_of_any_length_nothing_is_lost_and_nothing_doubl
     for since, now in pairwise(ticks):
         expected = next(
             (
-                Due(kind, min(inside))
+                Due(kind, max(inside))
                 for kind in ("full", "diff", "incr")
                 if (inside := [m for m in moments.get(kind, []) if since < m <= now])
             ),

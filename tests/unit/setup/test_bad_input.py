@@ -103,9 +103,9 @@ REFUSED = [
     ),
     (
         "BACKUP_SCHEDULE_INCR",
-        "@daily",
-        "'@daily' is not a cron expression of five fields (wrong number of fields)",
-        CRON_HINT,
+        "@reboot",
+        "'@reboot' is not a cron expression of five fields (wrong number of fields)",
+        "use @yearly, @annually, @monthly, @weekly, @daily, @midnight or @hourly, or five fields",
     ),
     (
         "BACKUP_RETENTION_FULL",
