@@ -12,6 +12,7 @@ from typing import Final
 
 from backup import (
     attempts,
+    chain,
     identity,
     live,
     logs,
@@ -57,6 +58,8 @@ __all__ = [
 PROGRESS_SECONDS: Final = 3.0
 SHORTEST_DEADLINE_SECONDS: Final = 6 * 3600.0
 LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
+REMEMBERED_RUNS: Final = 2000
+"""How many runs are looked at for the type of the next one: a month of hourly ones in two repositories."""
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
@@ -140,7 +143,7 @@ def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outc
     try:
         ready = preflight.look(deployment, request.repo)
         kind, why = _chosen(deployment, request, ready)
-        if why:
+        if kind != request.kind:
             _tell_change(deployment, request, kind, why, run)
         if (warning := preflight.require_room(deployment, ready, request.repo, kind)) is not None:
             deployment.teller.tell(Notice(events.BACKUP_SPACE_TIGHT, "warning", warning, facts={"repo": request.repo}))
@@ -158,8 +161,21 @@ def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outc
 
 
 def _chosen(deployment: Deployment, request: BackupRequest, ready: Ready) -> tuple[BackupType, str]:
-    """Return the type to take, and why it is another one than was asked for, or nothing."""
-    return request.kind, ""
+    """Return the type to take, and why it is another one than was asked for, or no full one; or nothing.
+
+    Only proven runs are evidence: a full backup that failed has not taken anything from the window, and is taken again.
+    """
+    runs = deployment.history.recent("backup", state="succeeded", limit=REMEMBERED_RUNS)
+    facts = chain.chain_facts(
+        [run for run in runs if run.repo == request.repo],
+        deployment.config.full_after,
+        ready.server.system_id,
+        ready.server.version,
+    )
+    choice = chain.choose(request.kind, ready.info.backups, facts, deployment.now())
+    if choice.kind == request.kind:
+        return choice.kind, choice.reason
+    return choice.kind, f"{choice.kind} instead of {request.kind}: {choice.reason}"
 
 
 def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Outcome:
