@@ -62,8 +62,11 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
     if trouble := _another_cluster(fulls[-1], chain):
         return Choice("full", trouble)
     trouble = _worn(fulls[-1], backups, chain)
-    if not trouble:
-        return Choice(asked)
+    return _unscheduled(asked, fulls, trouble, chain, now) if trouble else Choice(asked)
+
+
+def _unscheduled(asked: BackupType, fulls: list[Backup], trouble: str, chain: ChainFacts, now: datetime) -> Choice:
+    """Return the full backup that the trouble calls for, or the one that was asked for, where it would do harm."""
     if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
         return Choice(asked, f"no full backup although {trouble}: so has the one before, the database itself is damaged")
     if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:

@@ -155,7 +155,7 @@ def _repository(
         window=Window(window.earliest, window.latest) if window else None,
         backups=len(info.good()) if info else None,
         damaged=len(info.backups) - len(info.good()) if info else None,
-        types=tuple(_types(deployment, repository.key, backups)) if as_of else (),
+        types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +9,6 @@ from structlog.testing import capture_logs
 
 from backup import identity
 from backup.deployment import BackupsOffError, ConfigurationError
-from backup import health_server
-from backup import supervisor as module
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
-from backup.health_server import HealthServer
 from backup.jobs import Outcome
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
