@@ -83,7 +83,7 @@ def test_a_secret_that_cannot_be_used_is_said_and_nothing_is_sent_unsigned(one: 
 
 
 def test_what_comes_back_is_masked(one: Sender, doors: Doors) -> None:
-    doors.says = Answer(False, "cannot reach https://a.example/hook/part with token-of-ours")
+    doors.says = Answer(False, "a.example does not know /hook/part with token-of-ours")
     said = one.send(HOOK.model_copy(update={"bearer_token": "token-of-ours"}), MESSAGE).said
     assert "a.example" in said
     assert "part" not in said
