@@ -64,11 +64,17 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
     trouble = _worn(fulls[-1], backups, chain)
     if not trouble:
         return Choice(asked)
-    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
-        return Choice(asked, f"no full backup although {trouble}: so has the one before, the database itself is damaged")
-    if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
-        return Choice(asked, f"no full backup although {trouble}: the last one outside the schedule is less than a day old")
+    if objection := _against_a_full_one(fulls, chain, now):
+        return Choice(asked, f"no full backup although {trouble}: {objection}")
     return Choice("full", trouble)
+
+
+def _against_a_full_one(fulls: Sequence[Backup], chain: ChainFacts, now: datetime) -> str:
+    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
+        return "so has the one before, the database itself is damaged"
+    if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
+        return "the last one outside the schedule is less than a day old"
+    return ""
 
 
 def _another_cluster(full: Backup, chain: ChainFacts) -> str:
