@@ -83,7 +83,6 @@ backup-check: ## prove that backups work, and say what was proven
 schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule
 
-backup-history: ## list the latest runs and how they ended
 backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 

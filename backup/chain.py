@@ -62,16 +62,19 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
     if trouble := _another_cluster(fulls[-1], chain):
         return Choice("full", trouble)
     trouble = _worn(fulls[-1], backups, chain)
-    return _unscheduled(asked, fulls, trouble, chain, now) if trouble else Choice(asked)
-
-
-def _unscheduled(asked: BackupType, fulls: list[Backup], trouble: str, chain: ChainFacts, now: datetime) -> Choice:
-    """Return the full backup that the trouble calls for, or the one that was asked for, where it would do harm."""
-    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
-        return Choice(asked, f"no full backup although {trouble}: so has the one before, the database itself is damaged")
-    if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
-        return Choice(asked, f"no full backup although {trouble}: the last one outside the schedule is less than a day old")
+    if not trouble:
+        return Choice(asked)
+    if objection := _against_a_full_one(fulls, chain, now):
+        return Choice(asked, f"no full backup although {trouble}: {objection}")
     return Choice("full", trouble)
+
+
+def _against_a_full_one(fulls: Sequence[Backup], chain: ChainFacts, now: datetime) -> str:
+    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
+        return "so has the one before, the database itself is damaged"
+    if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
+        return "the last one outside the schedule is less than a day old"
+    return ""
 
 
 def _another_cluster(full: Backup, chain: ChainFacts) -> str:

@@ -16,7 +16,8 @@ from backup import schedule
 from backup.chain import ChainFacts, Choice, chain_facts, choose
 from backup.pgbackrest import Backup
 from backup.state.history import Run
-from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType
+from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType, Schedule
+from setup.window import window
 from tests.unit.backup.fakes import make_backup
 
 NOW = datetime(2026, 3, 9, 2, 0, tzinfo=UTC)
@@ -64,6 +65,17 @@ CASES: list[tuple[str, BackupType, tuple[Backup, ...], ChainFacts, Choice]] = [
         (DAMAGED,),
         HERE,
         Choice("full", "the last full one, 20260301-020000F, has page checksum errors"),
+    ),
+    (
+        "two damaged full ones: a third would be as damaged, and push a good one out",
+        "incr",
+        (replace(DAMAGED, label="20260222-020000F"), DAMAGED),
+        HERE,
+        Choice(
+            "incr",
+            "no full backup although the last full one, 20260301-020000F, has page checksum errors: "
+            "so has the one before, the database itself is damaged",
+        ),
     ),
     (
         "a damaged increment is not a damaged full one",
@@ -160,3 +172,25 @@ def test_no_two_unscheduled_full_backups_within_a_day_and_no_chain_without_end(
         since = 0 if backup.kind == "full" else since + 1
         last_forced = backup.stopped if backup.stopped in forced else last_forced
         assert since <= 7 or backup.stopped - last_forced < FORCED_FULL_AT_MOST_EVERY
+
+
+@given(st.sampled_from(SCHEDULES), st.integers(0, 2**32), st.integers(2, 7))
+@settings(deadline=None, max_examples=25)
+def test_a_number_of_full_backups_spans_what_the_schedule_and_one_a_day_leave(
+    expressions: dict[BackupType, str], seed: int, kept: int
+) -> None:
+    """Retention by count keeps a span of time that follows from the schedule, whatever fails, is damaged or is missed."""
+    backups, forced = lived(expressions, seed, 60)
+    fulls = [backup.stopped for backup in backups if backup.kind == "full"]
+    for first, last in zip(fulls, fulls[kept - 1 :], strict=False):
+        scheduled = sum(1 for moment in fulls if first <= moment <= last and moment not in forced)
+        assert last - first >= (kept - scheduled - 1) * FORCED_FULL_AT_MOST_EVERY
+
+
+def test_undisturbed_the_window_is_the_one_that_setup_promises() -> None:
+    expressions: dict[BackupType, str] = {"full": "0 2 * * 0", "diff": "0 2 * * 1-6"}
+    fulls = [b.stopped for b in lived(expressions, 1, 150, trouble=0)[0] if b.kind == "full"][1:]  # without the very first
+    promised = window(Schedule(full=expressions["full"], diff=expressions["diff"]), 7, "count")
+    assert len(fulls) > 14
+    assert {last - first for first, last in zip(fulls, fulls[6:], strict=False)} == {promised.least}
+    assert {last - first for first, last in zip(fulls, fulls[7:], strict=False)} == {promised.most}
