@@ -18,9 +18,9 @@ COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
-.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history
-.PHONY: backup-history retention adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr
-.PHONY: demo demo-down test test-long e2e integration check help
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
+.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: test-long e2e integration check help
 
 ## Running it
 
