@@ -44,6 +44,7 @@ PURE = (
     "backup/restore/timeline.py",
     "setup/kit/missing.py",
     "setup/notification.py",
+    "setup/relocation.py",
     "setup/notification_values.py",
     "setup/render.py",
 )
