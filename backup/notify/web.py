@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ from backup.notify.answer import Answer
 CONNECT_SECONDS: Final = 5.0
 SILENCE_SECONDS: Final = 10.0
 USER_AGENT: Final = "salespider-backup/1"
+_ERROR_NUMBER: Final = re.compile(r"^\[Errno -?\d+\] ")
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], trusted: ssl.SSLContext | None = None) -> Answer:
@@ -42,7 +44,7 @@ def _ask(method: str, url: str, body: bytes | None, headers: Mapping[str, str], 
         what = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
         return Answer(False, f"{what} in time")
     except httpx.HTTPError as error:
-        return Answer(False, str(error) or type(error).__name__)
+        return Answer(False, _ERROR_NUMBER.sub("", str(error)) or type(error).__name__)
     except (httpx.InvalidURL, ValueError) as error:  # the message would repeat the address
         return Answer(False, f"the address or the token cannot be used ({type(error).__name__})")
 

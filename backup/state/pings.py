@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from backup.state.store import Store
+from backup.state.store import Row, Store
 
 Phase = Literal["start", "success", "fail"]
 
@@ -51,15 +51,21 @@ class Pings:
 
     def is_due(self, now: datetime) -> bool:
         """Tell whether one is to be sent now."""
-        row = self._store.row("SELECT not_before FROM ping ORDER BY id LIMIT 1")
-        return row is not None and not now.timestamp() < row["not_before"] <= (now + WORTH_SENDING).timestamp()
+        rows = self._store.rows("SELECT * FROM ping ORDER BY id LIMIT 2")
+        return bool(rows) and (len(rows) > 1 or _may_be_tried(rows[0], now))
 
     def claim(self, now: datetime, lease: timedelta) -> Ping | None:
-        """Return the oldest ping that is still worth sending, if its time has come, and count the attempt."""
+        """Return the oldest ping that is still worth sending, if its time has come, and count the attempt.
+
+        One that has failed is not worth it any more when there is a newer one, and holds nothing back.
+        """
         with self._store.transaction() as connection:
-            connection.execute("DELETE FROM ping WHERE at < ?", ((now - WORTH_SENDING).timestamp(),))
+            connection.execute(
+                "DELETE FROM ping WHERE at < ? OR (attempts > 0 AND id < (SELECT max(id) FROM ping))",
+                ((now - WORTH_SENDING).timestamp(),),
+            )
             rows = connection.execute("SELECT * FROM ping ORDER BY id LIMIT 2").fetchall()
-            if not rows or now.timestamp() < rows[0]["not_before"] <= (now + WORTH_SENDING).timestamp():
+            if not rows or not _may_be_tried(rows[0], now):
                 return None
             connection.execute(
                 "UPDATE ping SET attempts = attempts + 1, not_before = ? WHERE id = ?",
@@ -74,3 +80,9 @@ class Pings:
     def forget(self, ping: Ping) -> None:
         """Have done with it, sent or given up."""
         self._store.write("DELETE FROM ping WHERE id = ?", (ping.row,))
+
+
+def _may_be_tried(row: Row, now: datetime) -> bool:
+    """Tell whether its time has come; one that is further off than it can be means that the clock was set back."""
+    not_before: float = row["not_before"]
+    return not now.timestamp() < not_before <= (now + WORTH_SENDING).timestamp()

@@ -30,13 +30,13 @@ def test_they_come_out_in_order(pings: Pings) -> None:
     first = pings.claim(NOON, LEASE)
     assert first is not None
     assert (first.phase, first.attempts, first.is_last) == ("start", 1, False)
-    assert pings.claim(NOON, LEASE) is None
     pings.forget(first)
     second = pings.claim(NOON, LEASE)
     assert second is not None
     assert (second.phase, second.is_last) == ("success", True)
-    pings.forget(second)
     assert pings.claim(NOON, LEASE) is None
+    pings.forget(second)
+    assert pings.claim(NOON + 2 * LEASE, LEASE) is None
 
 
 def test_one_that_is_to_be_tried_again_waits_until_then(pings: Pings) -> None:
@@ -48,6 +48,20 @@ def test_one_that_is_to_be_tried_again_waits_until_then(pings: Pings) -> None:
     again = pings.claim(NOON + timedelta(seconds=5), LEASE)
     assert again is not None
     assert again.attempts == 2
+
+
+def test_one_that_has_failed_holds_no_newer_one_back(pings: Pings) -> None:
+    pings.put("success", NOON)
+    failed = pings.claim(NOON, LEASE)
+    assert failed is not None
+    pings.again(failed, NOON + timedelta(minutes=2))
+    pings.put("start", NOON + timedelta(seconds=1))
+    assert pings.is_due(NOON + timedelta(seconds=1))
+    newer = pings.claim(NOON + timedelta(seconds=1), LEASE)
+    assert newer is not None
+    assert (newer.phase, newer.is_last) == ("start", True)
+    pings.forget(newer)
+    assert not pings.is_due(NOON + timedelta(minutes=3))
 
 
 def test_an_old_one_is_not_sent_any_more(pings: Pings) -> None:
