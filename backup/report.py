@@ -1,7 +1,8 @@
-"""Tables and sentences for people: how backups, findings and the status look on a terminal."""
+"""Tables and sentences for people: how sizes, times, backups and findings look on a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -11,11 +12,10 @@ from rich.table import Table
 
 from backup.checks import Finding
 from backup.pgbackrest import Backup, Info
-from backup.state.history import Run
-from backup.status import RepositoryState, Status
+from backup.policy import Window
+from backup.retention import Forecast
 from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of what this module offers
 from backup.units import human_duration as human_duration  # noqa: PLC0414 the same
-from contract import protection
 from contract.supervisor import SupervisorConfig
 
 _NARROW = 100
@@ -32,7 +32,7 @@ def local(moment: datetime | None, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" if moment else "never"
 
 
-def _foreign(text: str) -> str:
+def foreign(text: str) -> str:
     """Return what another program said, with nothing in it that rich takes for a style or a terminal obeys."""
     return escape("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
 
@@ -77,7 +77,7 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
     for archive in info.archive:
         out.print(f"WAL archive in repository {archive.repo}: {archive.first} … {archive.last}")
     for repository in info.repositories:
-        state = "good" if repository.code == 0 else _foreign(repository.message)
+        state = "good" if repository.code == 0 else foreign(repository.message)
         out.print(f"Repository {repository.key}: {state}; cipher {repository.cipher}")
     if info.bytes_total:
         done = info.bytes_done or 0
@@ -89,70 +89,32 @@ def print_finding(out: Console, finding: Finding) -> None:
     mark = "[green]  ok  [/green]" if finding.good else "[red] FAIL [/red]"
     if finding.good and finding.hint:
         mark = "[yellow] WARN [/yellow]"
-    out.print(f"{mark} {finding.name:<14} {_foreign(finding.seen)}")
+    out.print(f"{mark} {finding.name:<14} {foreign(finding.seen)}")
     if finding.hint:
-        out.print(f"       HINT: {_foreign(finding.hint)}")
+        out.print(f"       HINT: {foreign(finding.hint)}")
 
 
-def print_status(out: Console, status: Status, config: SupervisorConfig) -> None:
-    """Print the one screen that says how things are."""
-    zone = ZoneInfo(config.time_zone)
-    rows: list[tuple[str, str]] = [
-        ("mode", f"backups are on: {config.reason}"),
-        ("supervisor", _foreign(status.doing)),
-    ]
-    rows += _database_rows(status)
-    for repository in config.repositories:
-        cipher = "encrypted" if repository.encrypted else "NOT encrypted"
-        kept = f"keeps {repository.retention_full} full and {repository.retention_diff} differential backups"
-        rows.append((f"repository {repository.key}", f"{repository.type} at {repository.location}, {cipher}, {kept}"))
-        for state in status.repositories:
-            if state.key == repository.key:
-                rows += _repository_rows(state, zone)
-    for name, text in rows:
-        out.print(f"{name:<14} {text}")
-    if status.unprotected:
-        out.print(f"[yellow]WARNING[/yellow]        {_foreign(status.unprotected)}")
-        out.print(f"               HINT: {protection.HINT}")
-    for problem in status.problems:
-        out.print(f"[red]PROBLEM[/red]        {_foreign(problem)}")
-    if not status.problems:
-        out.print("[green]All is as promised.[/green]")
+def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo) -> None:
+    """Print what the next expire would remove from each repository, and the window that remains."""
+    for found in forecasts:
+        out.print(f"Repository {found.repo} {found.keeps}")
+        out.print(f"  window         {_reach(found.window, zone)}")
+        if not found.removal.backups and not found.removal.wal:
+            out.print("  next expire    removes nothing")
+            continue
+        gone = found.removal.backups
+        count = f"{len(gone)} backup{'s' if len(gone) > 1 else ''}: {', '.join(gone)}" if gone else "no backup"
+        out.print(f"  next expire    removes {count}")
+        for wal in found.removal.wal:
+            out.print(
+                f"                 and WAL of {wal.archive_id}: {f'{wal.first} … {wal.last}' if wal.first else 'all of it'}"
+            )
+        out.print(f"  window after   {_reach(found.window_after, zone)}")
+        if found.refused:
+            out.print(f"[yellow]  not done[/yellow]       {foreign(found.refused)}")
 
 
-def _repository_rows(state: RepositoryState, zone: ZoneInfo) -> list[tuple[str, str]]:
-    rows = [("  window", "nothing can be restored yet")]
-    if state.window:
-        reach = f"{local(state.window.earliest, zone)} … {local(state.window.latest, zone)}"
-        rows = [("  window", f"{reach} (continuity not checked)")]
-    for verdict in state.freshness:
-        last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
-        rows.append((f"  {verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
-    return rows
-
-
-def _database_rows(status: Status) -> list[tuple[str, str]]:
-    if status.server is None:
-        return [("database", "[red]not reachable[/red]")]
-    state = "in recovery, read-only" if status.server.in_recovery else "open"
-    rows = [("database", f"PostgreSQL {status.server.version}, {state}, timeline {status.server.timeline}")]
-    if status.archiver:
-        age = ""
-        if status.archiver.last_archived_at:
-            age = f", {human_duration(status.at - status.archiver.last_archived_at)} ago"
-        condition = "failing" if status.archiver.is_failing else "working"
-        last = status.archiver.last_archived_wal or "no segment"
-        rows.append(("archiver", f"{condition}; last {last}{age}; {status.waiting_segments} waiting"))
-    return rows
-
-
-def runs_table(runs: tuple[Run, ...], zone: ZoneInfo) -> Table:
-    """Return the latest runs, newest first."""
-    table = Table(title="Runs", title_justify="left", header_style="bold")
-    for heading in ("started", "what", "why", "took", "result"):
-        table.add_column(heading)
-    for run in runs:
-        took = human_duration(run.finished - run.started) if run.finished else ""
-        result = f"{run.state}: {run.message}" if run.message else run.state
-        table.add_row(local(run.started, zone), f"{run.what} {run.kind}", run.reason, took, _foreign(result))
-    return table
+def _reach(window: Window | None, zone: ZoneInfo) -> str:
+    if window is None:
+        return "nothing can be restored"
+    return f"{local(window.earliest, zone)} … {local(window.latest, zone)} (continuity not checked)"

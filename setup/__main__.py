@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.errors import InvalidConfigurationError, Problem, ProductError
@@ -65,14 +66,15 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     ), found.exit_code
 
 
-def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
-    """Run once and return the exit code."""
+def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None, now: datetime | None = None) -> int:
+    """Run once and return the exit code; `now` is the present time, unless another one is given."""
+    request = Request()
     try:
         request = _request(arguments)
         if request.show:
             print("\n".join(check.live(places.configuration)))
             return Exit.OK
-        settings = _settings(request, mounts or Mounts(complete=request.env_text is None))
+        settings = _settings(request, mounts or Mounts(complete=request.env_text is None), now or datetime.now(UTC))
         if not request.check:
             print(configure(settings, places))
             return Exit.OK
@@ -80,7 +82,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
         print(text)
     except ProductError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return Exit.USAGE if request.check and error.exit_code is Exit.CONFIGURATION else error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
         print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
@@ -89,7 +91,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
 
 def _request(arguments: Sequence[str]) -> Request:
     parser = argparse.ArgumentParser(prog="setup", description="Publish the configuration, or check it.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 10 invalid")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 2 invalid")
     parser.add_argument(
         "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
     )
@@ -111,7 +113,7 @@ def _text(name: str) -> str:
         ) from error
 
 
-def _settings(request: Request, mounts: Mounts) -> Settings:
+def _settings(request: Request, mounts: Mounts, now: datetime) -> Settings:
     problems: tuple[Problem, ...] = ()
     if request.env_text is not None:
         known = known_variables()
@@ -119,7 +121,7 @@ def _settings(request: Request, mounts: Mounts) -> Settings:
         ours = {name: value for name, value in parsed.values.items() if _is_ours(name, known)}
         environment.add(ours)
         problems = parsed.problems
-    return read_settings(os.cpu_count() or 1, mounts, problems)
+    return read_settings(os.cpu_count() or 1, mounts, problems, now)
 
 
 def _is_ours(name: str, known: Sequence[str]) -> bool:

@@ -14,6 +14,7 @@ from backup.deployment import Deployment
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.repository_key import Trouble, Verdict, judge
+from backup.snapshot import Protection
 from contract import events, paths, protection
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -96,6 +97,16 @@ WHERE = "repository 1 (/var/lib/pgbackrest1)"
             Trouble(
                 f"{WHERE}: pgbackrest exit code 49 (host-connect): ERROR: [049]: no route? to host",
                 "the repository's host cannot be reached: check name and network",
+                may_pass=True,
+            ),
+        ),
+        (
+            True,
+            Captured(-9, b"", ""),
+            Trouble(
+                f"{WHERE}: no answer within 60 s",
+                "check the network between this host and the repository, and the repository's own state",
+                may_pass=True,
             ),
         ),
     ],
@@ -153,23 +164,23 @@ def test_the_supervisor_says_it_and_tries_again_with_growing_delays(world: World
     engine.info_files = {}
     scene.tick()
     scene.do(Reply())
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]
 
 
 def test_the_status_says_it_instead_of_the_engine(world: World, engine: FakePgbackrest) -> None:
     engine.info = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, "[CryptoError] ??"),))
     engine.info_files = {ARCHIVE: Captured(95, b"", BAD_DECRYPT)}
     world.deployment.history.beat("waiting", NOON)
-    said = [problem for problem in status.gather(world.deployment).problems if problem.startswith("repository 1")]
-    assert len(said) == 1
-    assert said[0].startswith(f"{WHERE}: the passphrase does not open it, it was encrypted with another one; put the ")
+    (said,) = [cause for cause in status.gather(world.deployment).causes if cause.key.startswith("repository")]
+    assert said.message == f"{WHERE}: the passphrase does not open it, it was encrypted with another one"
+    assert said.hint.startswith("put the right passphrase back")
 
 
 def test_the_status_does_not_wait_twice_for_a_store_that_is_away(world: World, engine: FakePgbackrest) -> None:
     message = "[HostConnectError] unable to connect"
     engine.info = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, message),))
     engine.info_files = {ARCHIVE: Captured(49, b"", "never asked for")}
-    assert f"repository 1: {message}" in status.gather(world.deployment).problems
+    assert f"repository 1: {message}" in [cause.message for cause in status.gather(world.deployment).causes]
 
 
 def test_the_command_tells_by_its_exit_code(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +294,7 @@ def test_a_kit_protects_when_it_holds_the_present_passphrases(
             else protection.VerifiedKit(verified_at=NOON, fingerprints=record).model_dump_json()
         )
         (deployment.volumes.config / paths.PROTECTION_JSON).write_text(kit)
-    assert status.gather(deployment).unprotected == reason, case
+    assert status.gather(deployment).protection == Protection(reason is None, reason or ""), case
     (finding,) = checks.recovery_kit_is_verified(deployment)
     assert finding.good
     assert finding.seen == (reason or "verified, and it holds the present passphrases")
