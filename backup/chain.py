@@ -61,20 +61,19 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
         return Choice("full", "the repository holds no full backup")
     if trouble := _another_cluster(fulls[-1], chain):
         return Choice("full", trouble)
-    trouble = _worn(fulls[-1], backups, chain)
-    if not trouble:
+    return _for_its_state(asked, fulls, _worn(fulls[-1], backups, chain), chain, now)
+
+
+def _for_its_state(asked: BackupType, fulls: Sequence[Backup], trouble: str, chain: ChainFacts, now: datetime) -> Choice:
+    damage = f"the last full one, {fulls[-1].label}, has page checksum errors" if fulls[-1].has_errors else ""
+    if not trouble and not damage:
         return Choice(asked)
-    if objection := _against_a_full_one(fulls, chain, now):
-        return Choice(asked, f"no full backup although {trouble}: {objection}")
-    return Choice("full", trouble)
-
-
-def _against_a_full_one(fulls: Sequence[Backup], chain: ChainFacts, now: datetime) -> str:
-    if len(fulls) > 1 and fulls[-1].has_errors and fulls[-2].has_errors:  # more of them would push the good ones out
-        return "so has the one before, the database itself is damaged"
+    if not trouble and len(fulls) > 1 and fulls[-2].has_errors:  # more of them would push the good ones out
+        return Choice(asked, f"no full backup although {damage}: so has the one before, the database itself is damaged")
     if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
-        return "the last one outside the schedule is less than a day old"
-    return ""
+        recent = "the last one outside the schedule is less than a day old"
+        return Choice(asked, f"no full backup although {damage or trouble}: {recent}")
+    return Choice("full", damage or trouble)
 
 
 def _another_cluster(full: Backup, chain: ChainFacts) -> str:
@@ -86,11 +85,7 @@ def _another_cluster(full: Backup, chain: ChainFacts) -> str:
     return ""
 
 
-def _worn(full: Backup, backups: tuple[Backup, ...], chain: ChainFacts) -> str:
-    if full.has_errors:
-        return f"the last full one, {full.label}, has page checksum errors"
+def _worn(full: Backup, backups: Sequence[Backup], chain: ChainFacts) -> str:
     # The label of a differential or incremental backup begins with that of its full one.
     built_on_it = {label for label in {b.label for b in backups} | chain.labels if label.startswith(f"{full.label}_")}
-    if len(built_on_it) >= chain.full_after:
-        return f"{len(built_on_it)} backups since the last full"
-    return ""
+    return f"{len(built_on_it)} backups since the last full" if len(built_on_it) >= chain.full_after else ""
