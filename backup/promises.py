@@ -1,4 +1,4 @@
-"""The thread that holds what was promised against what is there, once a minute: backups in time, a kit for this host's loss.
+"""The thread that holds what was promised against what is there, once a minute: the right cluster, backups in time, a kit.
 
 Apart from the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
 """
@@ -9,8 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from backup import lateness, logs, protection
+from backup import identity, lateness, logs, protection
 from backup.deployment import Deployment
+from backup.postgres import DatabaseError
 from backup.state.store import StoreError
 from contract import events
 
@@ -49,8 +50,19 @@ class Promises:
 def look(deployment: Deployment) -> None:
     """Raise and end the alarms once; a state that cannot be read or written is told, and looked at the next time."""
     try:
+        _look_at_the_cluster(deployment)
         lateness.judge(deployment)
         protection.judge(deployment)
     except StoreError as error:
         hint = "see the free space of the volume backup-state"
         logs.logger().error(events.STATE_UNREADABLE, message=str(error), hint=hint)
+
+
+def _look_at_the_cluster(deployment: Deployment) -> None:
+    """Raise the alarm when the cluster was replaced since the last backup; a run that finds it right again ends it."""
+    try:
+        server = deployment.postgres.server()
+    except DatabaseError:
+        return  # the watcher tells that
+    if (objection := identity.glance(deployment, server)) is not None:
+        identity.alarm(deployment, objection)
