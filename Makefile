@@ -18,9 +18,9 @@ COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
-.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check backup-history retention adopt
-.PHONY: stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test test-long
-.PHONY: e2e integration check help
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
+.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: test-long e2e integration check help
 
 ## Running it
 
@@ -36,7 +36,7 @@ stop: ## stop everything, in order; the data stays
 restart: ## restart the database and the supervisor
 	@$(COMPOSE) restart postgres backup
 
-status: ## containers, database, archiver, window, last and next backups
+status: ## containers, database, archiver, disks, window, last and next backups, alarms
 	@$(COMPOSE) ps --all --format 'table {{.Name}}\t{{.Status}}'; echo; $(IN_BACKUP) status
 
 logs: ## follow the log of all containers
@@ -80,7 +80,10 @@ backup-info: ## list the backups
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
 
-backup-history: ## list the latest runs and how they ended
+schedule: ## the next ten runs, in local time and UTC
+	@$(IN_BACKUP) schedule
+
+backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 
 retention: ## show what the next expire would remove, and the window that remains

@@ -18,6 +18,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "repository-check": ("backup.commands.checking", "repository_check"),
     "restore": ("backup.restore.command", "restore"),
     "retention": ("backup.commands.looking", "show_retention"),
+    "schedule": ("backup.schedule_command", "show"),
     "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),
     "status": ("backup.commands.looking", "show_status"),
     "supervise": ("backup.commands.supervising", "supervise"),

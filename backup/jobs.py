@@ -12,7 +12,9 @@ from typing import Final
 
 from backup import (
     attempts,
+    chain,
     identity,
+    lateness,
     live,
     logs,
     oplock,
@@ -58,6 +60,8 @@ __all__ = [
 PROGRESS_SECONDS: Final = 3.0
 SHORTEST_DEADLINE_SECONDS: Final = 6 * 3600.0
 LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
+REMEMBERED_RUNS: Final = 2000
+"""How many runs are looked at for the type of the next one: a month of hourly ones in two repositories."""
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
@@ -141,7 +145,7 @@ def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outc
     try:
         ready = preflight.look(deployment, request.repo)
         kind, why = _chosen(deployment, request, ready)
-        if why:
+        if kind != request.kind:
             _tell_change(deployment, request, kind, why, run)
         if (warning := preflight.require_room(deployment, ready, request.repo, kind)) is not None:
             deployment.teller.tell(Notice(events.BACKUP_SPACE_TIGHT, "warning", warning, facts={"repo": request.repo}))
@@ -159,8 +163,21 @@ def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outc
 
 
 def _chosen(deployment: Deployment, request: BackupRequest, ready: Ready) -> tuple[BackupType, str]:
-    """Return the type to take, and why it is another one than was asked for, or nothing."""
-    return request.kind, ""
+    """Return the type to take, and why it is another one than was asked for, or no full one; or nothing.
+
+    Only proven runs are evidence: a full backup that failed has not taken anything from the window, and is taken again.
+    """
+    runs = deployment.history.recent("backup", state="succeeded", limit=REMEMBERED_RUNS)
+    facts = chain.chain_facts(
+        [run for run in runs if run.repo == request.repo],
+        deployment.config.full_after,
+        ready.server.system_id,
+        ready.server.version,
+    )
+    choice = chain.choose(request.kind, ready.info.backups, facts, deployment.now())
+    if choice.kind == request.kind:
+        return choice.kind, choice.reason
+    return choice.kind, f"{choice.kind} instead of {request.kind}: {choice.reason}"
 
 
 def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Outcome:
@@ -183,6 +200,8 @@ def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven
     """Remember whose backup this is, and only now let old ones go: pgbackrest itself would count damaged ones."""
     outcome = proven.outcome
     identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
+    if proven.info is not None:
+        lateness.remember(deployment, proven.info)
     if request.expires and proven.info is not None:
         with logs.job_log(deployment.volumes.log, f"backup-{outcome.kind}.log", PROGRESS_SECONDS) as write:
             retention.expire(deployment, request.repo, proven.info, write)
@@ -233,6 +252,7 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
 def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
     heartbeat(deployment, "fail")
     facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
+    heartbeat(deployment, "fail")
     alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
     another = outcome.exit_code == Exit.ANOTHER_CLUSTER  # that is an alarm of its own already
     if another or not deployment.teller.alarm(alarm, facts):  # the log has every run, told before or not
@@ -246,5 +266,6 @@ def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outco
         sizes = outcome.sizes
         facts |= {"database_bytes": sizes.database, "copied_bytes": sizes.copied, "stored_bytes": sizes.stored}
     deployment.teller.tell(Notice(events.BACKUP_SUCCEEDED, "info", outcome.message, facts=facts))
+    heartbeat(deployment, "success")
     summary = f"backups into repository {request.repo} succeed again: {outcome.message}"
     deployment.teller.over(alarm_key(request.repo), events.BACKUP_RECOVERED, summary)

@@ -91,6 +91,7 @@ def _late_in(deployment: Deployment, repo: int, known: Known) -> Iterator[Late]:
     if known.empty_since is not None and deployment.now() - known.empty_since <= allowed:
         return  # the first one is under way
     expressions = deployment.config.schedule.expressions()
-    for verdict in policy.freshness(expressions, deployment.zone, known.backups, deployment.now()):
+    excuse = policy.leeway(deployment.config.thresholds, repo, deployment.history.last("backup", state="running"))
+    for verdict in policy.freshness(expressions, deployment.zone, known.backups, deployment.now(), excuse):
         if verdict.problem:
             yield Late(repo, verdict.kind, verdict.problem)

@@ -7,6 +7,7 @@ so only its text is evidence; and `backup` without `--repo` locks every reposito
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,12 +70,9 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
 }
 
 
-_CRASH: Final = -11
-
-
 def meaning(exit_code: int) -> Meaning:
     """Return what an exit code of pgbackrest means; codes below 0 are signals (Python's convention)."""
-    if exit_code == _CRASH:
+    if exit_code == -signal.SIGSEGV:
         return Meaning(f"signal {-exit_code}", hint="pgbackrest crashed: keep the log and report it upstream")
     if exit_code < 0:
         return Meaning(f"signal {-exit_code}", retry=True, hint="it was killed; look for 'out of memory' in the host's log")

@@ -13,6 +13,7 @@ from backup import jobs, logs, oplock, placement
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.health_server import HealthServer
 from backup.notify.courier import Courier
+from backup.promises import Promises
 from backup.runner import Runner
 from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
 from backup.watch.watcher import Watcher
@@ -85,6 +86,7 @@ def parts_beside(supervisor: Supervisor) -> dict[str, Part]:
     return {
         "watcher": Watcher(lambda: supervisor.deployment, deployment.stop),
         "courier": Courier(lambda: supervisor.deployment, deployment.stop),
+        "promises": Promises(lambda: supervisor.deployment, deployment.stop),
         "health": HealthServer(deployment),
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, logs, schedule
+from backup import identity, jobs, lateness, logs, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
@@ -19,6 +19,7 @@ from backup.notice import Notice
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
+from backup.state.store import StoreError
 from contract import events
 from contract.exits import Exit
 
@@ -134,6 +135,7 @@ class Supervisor:
             self._later(now)
             return self._say(f"waiting for the repository ({error.message})")
         self._agenda.look_at(info)
+        lateness.remember(self._deployment, info)
         all_readable = all(repository.is_usable for repository in info.repositories)
         self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
         return ""
@@ -149,6 +151,9 @@ class Supervisor:
                 return jobs.take_backup(deployment, request, FOREVER_SECONDS)
             except BusyError as error:  # only when asked to stop while waiting
                 return Outcome("interrupted", error.exit_code, error.message, error.hint)
+            except StoreError as error:
+                hint = "see the free space of the volume backup-state"
+                return Outcome("failed", Exit.UNEXPECTED, f"the state cannot be written: {error}", hint)
 
         return self._start(job, functools.partial(self._backup_ended, request), _DOING[request.origin].format(request.kind))
 

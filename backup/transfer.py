@@ -12,8 +12,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from backup.units import human_bytes, human_duration
+
+_MINUTE: Final = 60.0
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,10 @@ class Pace:
         parts = [f"{self.transfer.share:.0%}", f"{human_bytes(self.transfer.done)} of {human_bytes(self.transfer.total)}"]
         if self.rate:
             parts.append(f"{human_bytes(round(self.rate))}/s")
-        if self.left_seconds is not None:
-            parts.append(f"about {human_duration(timedelta(seconds=round(self.left_seconds)))} left")
+        if self.left_seconds is not None and self.left_seconds < _MINUTE:
+            parts.append(f"about {self.left_seconds:.0f} s left")
+        elif self.left_seconds is not None:
+            parts.append(f"about {human_duration(timedelta(seconds=self.left_seconds))} left")
         return ", ".join(parts)
 
 

@@ -10,19 +10,20 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
 from contract.protection import unprotected
-from setup import check, dotenv, environment, host_directory, passphrase, protection, repositories
+from setup import check, dotenv, environment, host_directory, locations, passphrase, protection, repositories
 from setup.defect import told
 from setup.needs import passphrase_needs
 from setup.passphrase import Secrets
 from setup.places import Mounts, Places
 from setup.publish import publish
+from setup.relocation import KnownPlaces, judge
 from setup.render import render
 from setup.report import introduction, report
 from setup.repositories import Posix
@@ -45,18 +46,22 @@ def configure(settings: Settings, places: Places) -> str:
     Raises ProductError, before anything is written if the settings or the directories are the reason.
     """
     new_directories = _new_directories(settings, places)
+    known = locations.read(places.secrets)
+    settings = _located(settings, places, known)
     secrets = _secrets(settings, places, may_create=True)
     files = render(settings, secrets)
     for repository in new_directories:
         host_directory.adopt(places.directory(repository.key), repository.location, places.database)
     publication = publish(files, places.configuration, places.publisher)
     protection.publish_kit(places)
+    locations.record(places.secrets, known.following(settings.repositories))
     return report(settings, publication, _unprotected(settings, secrets, places))
 
 
 def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     """Return what the configuration is and what publishing it would change, and the exit code. Raises ProductError."""
     _new_directories(settings, places)
+    settings = _located(settings, places, locations.read(places.secrets))
     secrets = _secrets(settings, places, may_create=False)
     found = check.difference(render(settings, secrets), places.configuration)
     options = {name: value for repository in settings.repositories for name, value in _options(repository, secrets)}
@@ -142,6 +147,18 @@ def _new_directories(settings: Settings, places: Places) -> list[Posix]:
     if problems:
         raise InvalidConfigurationError(problems)
     return new
+
+
+def _located(settings: Settings, places: Places, known: KnownPlaces) -> Settings:
+    """Return the settings with what is worth a second thought about moved repositories.
+
+    Raises InvalidConfigurationError when one has moved and its backups have not.
+    """
+    needs = passphrase_needs(settings, places)
+    verdict = judge(settings.repositories, needs, known, protection.read_used(places.state), settings.given_up)
+    if verdict.problems:
+        raise InvalidConfigurationError(verdict.problems)
+    return replace(settings, warnings=(*settings.warnings, *verdict.warnings))
 
 
 def _secrets(settings: Settings, places: Places, *, may_create: bool) -> Secrets:

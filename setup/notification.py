@@ -24,6 +24,7 @@ LEVELS: Final[Mapping[str, Severity]] = MappingProxyType(
     {"all": "debug", "info": "info", "warning": "warning", "critical": "critical"}
 )
 _ID_DIGITS: Final = 8
+_STRONG_SECRET: Final = 16
 _WEB_ADDRESSES: Final = ("backup_webhook_url", "backup_heartbeat_url")
 
 
@@ -95,6 +96,10 @@ def unwise(variables: Variables) -> Iterator[Problem]:
         if address and notification_values.is_exposed(address.get_secret_value()):
             what = "is plain http: whoever is on the way to that host can read and change what is sent"
             yield Problem(name.upper(), what, "write https://, if the host has it")
+    secret = revealed(variables.backup_webhook_secret) or ""
+    if 0 < len(secret) < _STRONG_SECRET:
+        what = f"has {len(secret)} characters, which can be guessed"
+        yield Problem("BACKUP_WEBHOOK_SECRET", what, "make one with: openssl rand -base64 32")
 
 
 def _service(url: str, level: Severity) -> Receiver:

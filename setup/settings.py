@@ -83,6 +83,7 @@ class Settings:
     log_format: LogFormat
     thresholds: Thresholds
     notification: Notification
+    given_up: str | None
     warnings: tuple[Problem, ...]
 
     @property
@@ -195,6 +196,7 @@ def _settings(
         log_format=cast("LogFormat", variables.backup_log_format),
         thresholds=_thresholds(variables),
         notification=notification.read(variables),
+        given_up=variables.backup_give_up,
         warnings=(),
     )
 

@@ -96,6 +96,7 @@ class Variables(FromEnvironment):
     backup_retention_full: Annotated[int, _number(*_KEPT)] = 7
     backup_retention_full_type: Annotated[str, _as(_RetentionType)] = "count"
     backup_retention_diff: Annotated[int, _number(*_KEPT)] = 4
+    backup_give_up: Annotated[str | None, _as(values.one_line("the old place as the message names it"))] = None
     backup_full_after: Annotated[int, _number(1, 100)] = supervisor.FULL_AFTER
     backup_catch_up_jitter: Annotated[int, _number(0, 3600)] = 30
 

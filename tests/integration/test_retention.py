@@ -22,7 +22,7 @@ def take(site: Site, kind: str = "full") -> str:
     """Take a backup that lets nothing go, damaged or not; return its label."""
     with site.deployment() as deployment:
         before = jobs.read_info(deployment).labels(1)
-        finished, lines = site.pgbackrest(pgbackrest.backup(STANZA, 1, kind, expires=False))
+        finished, lines = site.pgbackrest(pgbackrest.backup(STANZA, 1, kind))
         assert finished.ok, lines
         (new,) = jobs.read_info(deployment).labels(1) - before
     return new

@@ -132,7 +132,7 @@ def test_an_empty_host_gets_everything_back(stacks: Stacks, shop: Stack, kit: Pa
     assert "make restore-latest" in result.output
     assert stat.S_IMODE(host.env_file.stat().st_mode) == 0o600
     assert EXTRA.read_text() == SETTINGS
-    assert authority in host.env_file.read_text()
+    assert authority.strip() in host.env_file.read_text()
     assert passphrase(host) == secret
     assert not host.is_open()
 

@@ -16,7 +16,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
-    do_GET = do_POST  # noqa: N815 the name is the library's
+    do_GET = do_POST  # noqa: N815 the name that the library looks for
 
 
 ThreadingHTTPServer(("", 8080), Handler).serve_forever()

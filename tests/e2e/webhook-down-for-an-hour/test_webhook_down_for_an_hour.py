@@ -185,7 +185,7 @@ def test_the_test_notice_shows_the_answer(stack: Stack, receiver: Receiver) -> N
     assert receiver.messages()[-1]["event"] == "notification.test"
     receiver.remove()
     result = stack.make("notify-test")
-    assert result.code == 21, result.output
+    assert result.code == 22, result.output
     assert "http://receiver:8080: failed after" in result.output
     assert "HINT:" in result.output
 

@@ -136,7 +136,7 @@ def test_the_status_is_exit_code_0_or_20_and_can_be_json(command: Type, world: W
     world.postgres.down = "connection refused"
     code, out, _ = command("status", "--output=json")
     assert code == Exit.CHECK_FAILED
-    assert json.loads(out)["causes"][0]["message"] == "database: connection refused"
+    assert json.loads(out)["causes"][0]["message"] == "the database cannot be reached: connection refused"
 
 
 def test_the_history_lists_the_latest_runs(command: Type, world: World) -> None:

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from backup import attempts, jobs, oplock, process
 from backup.jobs import BackupRequest, Outcome, RepositoryError
 from backup.pgbackrest import RepositoryStatus
-from backup.state.history import Beginning, Sizes
+from backup.state.history import Beginning, Ending, Sizes
 from contract import events
 from contract.exits import Exit
 from contract.supervisor import BackupType
@@ -33,6 +33,7 @@ from tests.unit.backup.fakes import (
 OLD = make_backup("20260301-020000F")
 NEW = make_backup("20260304-120000F")
 FULL = BackupRequest("full", 1, "manual", "asked for by the operator")
+DIFF = BackupRequest("diff", 1, "schedule", "scheduled")
 LOCKED = (
     "P00  ERROR: [050]: unable to acquire lock on file '/lock/salespider-backup-1.lock': Resource temporarily unavailable",
 )
@@ -150,6 +151,55 @@ def test_how_a_run_ends(
     assert outcome.exit_code == reply.exit_code
 
 
+# --- the type ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_diff_without_a_full_backup_is_taken_as_a_full_one_and_says_so(world: World, engine: FakePgbackrest) -> None:
+    engine.script(Reply(does=engine.lists(NEW)))
+    with capture_logs() as logged:
+        outcome = take(world, DIFF)
+    why = "full instead of diff: the repository holds no full backup"
+    assert (outcome.state, outcome.kind, outcome.message) == ("succeeded", "full", f"full backup {NEW.label} ({why})")
+    assert "--type=full" in next(argv for argv in engine.ran if "backup" in argv)
+    (changed,) = [entry for entry in logged if entry["event"] == events.BACKUP_TYPE_CHANGED]
+    assert (changed["type"], changed["requested"], changed["reason"]) == ("full", "diff", why)
+    run = world.deployment.history.last("backup")
+    assert run is not None
+    assert (run.what, run.requested, run.reason) == ("full", "diff", f"scheduled; {why}")
+
+
+def test_after_seven_backups_on_a_full_one_the_next_is_full(world: World, engine: FakePgbackrest) -> None:
+    on_it = tuple(make_backup(f"{OLD.label}_2026030{day}-020000D") for day in range(2, 9))
+    engine.info = make_info(OLD, *on_it)
+    engine.script(Reply(does=engine.lists(OLD, *on_it, make_backup("20260309-120000F"))))
+    outcome = take(world, DIFF)
+    assert outcome.message == "full backup 20260309-120000F (full instead of diff: 7 backups since the last full)"
+
+
+def test_a_forced_full_backup_that_failed_is_taken_again_as_a_full_one(world: World, engine: FakePgbackrest) -> None:
+    """Another type would delete what pgbackrest could resume, and a failed one has taken nothing from the window."""
+    on_it = tuple(make_backup(f"{OLD.label}_2026030{day}-020000D") for day in range(2, 9))
+    engine.info = make_info(OLD, *on_it)
+    for _ in range(2):
+        engine.script(Reply(57))
+        assert take(world, DIFF).kind == "full"
+
+
+def test_a_second_unscheduled_full_backup_within_a_day_is_not_taken(world: World, engine: FakePgbackrest) -> None:
+    damaged = make_backup("20260304-110000F", has_errors=True)
+    begun = world.deployment.history.begin(Beginning("backup", "full", 1, "schedule", "forced", "diff"), NOON)
+    world.deployment.history.end(begun, Ending("succeeded", 0, damaged.label, ""), NOON)
+    engine.info = make_info(OLD, damaged)
+    diff = make_backup(f"{damaged.label}_20260304-120500D")
+    engine.script(Reply(does=engine.lists(OLD, damaged, diff)))
+    with capture_logs() as logged:
+        outcome = take(world, DIFF)
+    assert outcome.message.startswith(
+        f"diff backup {diff.label} (no full backup although the last full one, {damaged.label}"
+    )
+    assert events.BACKUP_TYPE_CHANGED not in [entry["event"] for entry in logged]
+
+
 # --- the record and the log -------------------------------------------------------------------------------------------
 
 
@@ -175,6 +225,7 @@ def test_a_run_that_was_killed_before_is_closed_when_the_next_one_has_the_lock(w
 def test_what_pgbackrest_prints_is_in_the_log_file_of_the_type(
     world: World, engine: FakePgbackrest, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    engine.info = make_info(OLD)
     engine.script(Reply(does=engine.lists(make_backup("20260301-020000F_20260304-120000D")), lines=("one", "two")))
     take(world, BackupRequest("diff", 1, "manual", "why not"))
     assert (world.volumes.log / "backup-diff.log").read_text() == "one\ntwo\n"

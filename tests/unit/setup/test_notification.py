@@ -149,6 +149,14 @@ def test_plain_http_is_for_hosts_near_by(read: Read, address: str, exposed: bool
     assert read(POSIX | {"BACKUP_WEBHOOK_URL": address}).warnings == ((warning,) if exposed else ())
 
 
+@pytest.mark.parametrize(("length", "warned"), [(1, True), (15, True), (16, False)])
+def test_a_short_secret_is_told(read: Read, length: int, warned: bool) -> None:
+    webhook = {"BACKUP_WEBHOOK_URL": "https://hooks.example.com/x", "BACKUP_WEBHOOK_SECRET": "x" * length}
+    what, hint = f"has {length} characters, which can be guessed", "make one with: openssl rand -base64 32"
+    warning = Problem("BACKUP_WEBHOOK_SECRET", what, hint)
+    assert read(POSIX | webhook).warnings == ((warning,) if warned else ())
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [
