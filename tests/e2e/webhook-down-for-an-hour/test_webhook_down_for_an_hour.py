@@ -192,6 +192,15 @@ def test_the_test_notice_shows_the_answer(stack: Stack, receiver: Receiver) -> N
     assert "HINT:" in result.output
 
 
+def test_the_log_names_no_secret_and_says_a_failure_once(stack: Stack) -> None:
+    """However many attempts there were, the log has one line an outage; the address and the secret are in none."""
+    said = stack.logs("backup")
+    assert SECRET not in said
+    assert "/hook" not in said
+    failed = [line for line in said.splitlines() if "notification.failed" in line]
+    assert 1 <= len(failed) <= 5  # once in the life of each process
+
+
 def test_deploying_asks_changed_receivers_and_goes_on_without_them(stack: Stack) -> None:
     """Those that took the last test are left alone; others are asked, and a refusal is said and fails nothing."""
     result = stack.make("deploy")
@@ -201,12 +210,3 @@ def test_deploying_asks_changed_receivers_and_goes_on_without_them(stack: Stack)
     assert result.code == 0, result.output
     assert "http://receiver:8080: failed after" in result.output
     assert "WARNING: notifications do not arrive everywhere" in result.output
-
-
-def test_the_log_names_no_secret_and_says_a_failure_once(stack: Stack) -> None:
-    """However many attempts there were, the log has one line an outage; the address and the secret are in none."""
-    said = stack.logs("backup")
-    assert SECRET not in said
-    assert "/hook" not in said
-    failed = [line for line in said.splitlines() if "notification.failed" in line]
-    assert 1 <= len(failed) <= 5  # once in the life of each process
