@@ -82,6 +82,12 @@ def waiting(stack: Stack) -> list[dict[str, Any]]:
     return [row for row in outbox(stack) if row["delivered_at"] is None]
 
 
+def all_delivered(stack: Stack) -> list[dict[str, Any]]:
+    """What was put down, once it has ended with the end of the alarm and nothing waits; nothing before."""
+    put = outbox(stack)
+    return put if put[-1]["event"] == "outbox.flowing" and all(row["delivered_at"] for row in put) else []
+
+
 def let_time_pass(stack: Stack, seconds: int) -> None:
     """Stop the supervisor for a time that passes for everything it has written down."""
     stack.docker("stop", "backup")
@@ -139,8 +145,8 @@ def test_then_everything_arrives_in_order_and_once(stack: Stack, receiver: Recei
     receiver.start()
     wait_until(lambda: stack.exec("backup", "getent", "hosts", "receiver", check=False).code == 0, 30, "its name")
     let_time_pass(stack, 15 * 60)
-    wait_until(lambda: not waiting(stack) and "outbox.flowing" in [row["event"] for row in outbox(stack)], 60, "all of it")
-    put, got = outbox(stack), receiver.messages()
+    put = wait_until(lambda: all_delivered(stack), 60, "all of it")
+    got = receiver.messages()
     assert [message["id"] for message in got] == [row["uuid"] for row in put]
     assert [message["event"] for message in got] == [row["event"] for row in put]
     assert len({message["id"] for message in got}) == len(got)
@@ -179,7 +185,7 @@ def test_the_test_notice_shows_the_answer(stack: Stack, receiver: Receiver) -> N
     assert receiver.messages()[-1]["event"] == "notification.test"
     receiver.remove()
     result = stack.make("notify-test")
-    assert result.code == 21, result.output
+    assert result.code == 22, result.output
     assert "http://receiver:8080: failed after" in result.output
     assert "HINT:" in result.output
 
