@@ -17,10 +17,10 @@ export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
 COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
-.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
-.PHONY: recovery-kit recovery-kit-verify
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history wal-status
-.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
+.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
+.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: test-long e2e integration check help
 
 ## Running it
 
@@ -80,9 +80,22 @@ backup-info: ## list the backups
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
 
+schedule: ## the next ten runs, in local time and UTC
+	@$(IN_BACKUP) schedule
+
 backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 
+retention: ## show what the next expire would remove, and the window that remains
+	@$(IN_BACKUP) retention
+
+adopt: ## back up the running database although the backups are of another one; CONFIRM=yes does it
+	@$(IN_BACKUP) adopt $(if $(filter yes,$(CONFIRM)),--i-know)
+
+stanza-upgrade: ## go on after pg_upgrade: back up the new major version from now on
+	@$(IN_BACKUP) stanza-upgrade
+notify-test: ## send a test notice to every receiver now, and show what each answers
+	@$(IN_BACKUP) notify-test
 wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
 	@$(IN_BACKUP) wal-status
 

@@ -9,13 +9,18 @@ from typing import Final
 import click
 
 _LOADED_WHEN_ASKED_FOR: Final = {
+    "adopt": ("backup.commands.adopting", "adopt"),
     "backup": ("backup.commands.taking", "backup"),
     "check": ("backup.commands.checking", "check"),
     "healthcheck": ("backup.commands.health", "healthcheck"),
     "history": ("backup.commands.looking", "history"),
     "info": ("backup.commands.listing", "info"),
+    "notify-test": ("backup.notify.command", "notify_test"),
     "repository-check": ("backup.commands.checking", "repository_check"),
     "restore": ("backup.restore.command", "restore"),
+    "retention": ("backup.commands.listing", "show_retention"),
+    "schedule": ("backup.schedule_command", "show"),
+    "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),
     "status": ("backup.commands.looking", "show_status"),
     "supervise": ("backup.commands.supervising", "supervise"),
     "wal-status": ("backup.watch.command", "wal_status"),

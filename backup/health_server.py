@@ -55,13 +55,13 @@ class HealthServer:
         """Tell whether it goes on answering; true as well when it never could, for that has been told."""
         return self._server is None or self._thread.is_alive()
 
-    def finish(self) -> None:
+    def finish(self, timeout_seconds: float = CLIENT_SECONDS) -> None:
         """Stop listening, and wait for the thread to end."""
         if self._server is None:
             return
         if self._thread.is_alive():
             self._server.shutdown()
-            self._thread.join(CLIENT_SECONDS)
+            self._thread.join(timeout_seconds)
         self._server.close()
 
     def _serve(self) -> None:

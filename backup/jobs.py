@@ -1,102 +1,96 @@
-"""The jobs: one pgbackrest invocation each, its record, and what its result means.
+"""The jobs: a backup from the lock to the last word about it, and the creation of the stanza.
 
 A scheduled backup and one that an operator asked for are this same code: the same lock, the same record, the same
-proof. Exit code 0 is not success. Success is the new label in the repository's list, without page checksum errors.
+questions before and the same proof after. Exit code 0 is not success; see `backup.proof`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Final
 
-import tenacity
-
-from backup import logs, oplock, pgbackrest, process, protection, repository_key, schedule
+from backup import (
+    attempts,
+    chain,
+    identity,
+    lateness,
+    live,
+    logs,
+    oplock,
+    pgbackrest,
+    placement,
+    preflight,
+    process,
+    proof,
+    protection,
+    repository_key,
+    retention,
+    schedule,
+)
+from backup.attempts import GRACE_SECONDS, run_patiently
 from backup.deployment import Deployment
-from backup.state.history import Beginning, Ending, State
+from backup.inventory import RepositoryError, raw_info, read_info
+from backup.notice import Fact, Notice
+from backup.notify.heartbeat import heartbeat
+from backup.outcome import BackupRequest, Outcome, error_line, judged
+from backup.preflight import NotReadyError, Ready
+from backup.state.alarms import Alarm
+from backup.state.history import Beginning
 from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
-Origin = Literal["schedule", "first", "manual"]
+__all__ = [
+    "GRACE_SECONDS",
+    "PROGRESS_SECONDS",
+    "BackupRequest",
+    "Outcome",
+    "RepositoryError",
+    "create_stanza",
+    "deadline_seconds",
+    "error_line",
+    "raw_info",
+    "read_info",
+    "run_patiently",
+    "take_backup",
+]
 
-GRACE_SECONDS: Final = 30.0
 PROGRESS_SECONDS: Final = 3.0
-QUIET_PROGRESS_SECONDS: Final = 60.0
-INFO_TIMEOUT_SECONDS: Final = 120.0
-LOCK_PATIENCE_SECONDS: Final = 120.0
 SHORTEST_DEADLINE_SECONDS: Final = 6 * 3600.0
 LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
-
-
-class RepositoryError(ProductError):
-    """The repository could not be asked; the message is what pgbackrest said."""
-
-    exit_code = Exit.REPOSITORY
-
-
-@dataclass(frozen=True)
-class BackupRequest:
-    """What to do and why: `reason` is a sentence for the record."""
-
-    kind: BackupType
-    repo: int
-    origin: Origin
-    reason: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a job did. `message` and `hint` are for people; `label` is the proven new backup."""
-
-    state: State
-    exit_code: int
-    message: str
-    hint: str = ""
-    label: str | None = None
-    seconds: float = 0.0
-    tail: tuple[str, ...] = ()
-
-
-def read_info(deployment: Deployment) -> pgbackrest.Info:
-    """Ask pgbackrest what the repositories hold. Raises RepositoryError when it cannot be asked at all.
-
-    A single unreadable repository raises nothing: it stands in the answer's `repositories`.
-    """
-    try:
-        return pgbackrest.parse_info(raw_info(deployment, as_json=True), deployment.config.stanza)
-    except pgbackrest.UnreadableAnswerError as error:
-        raise RepositoryError(str(error), hint="run `pgbackrest info` by hand in the backup container") from error
-
-
-def raw_info(deployment: Deployment, *, as_json: bool) -> bytes:
-    """Return what `pgbackrest info` prints. Raises RepositoryError when it fails as a whole."""
-    answer = process.capture(pgbackrest.info(deployment.config.stanza, as_json=as_json), INFO_TIMEOUT_SECONDS)
-    if answer.exit_code == 0:
-        return answer.stdout
-    meaning = pgbackrest.meaning(answer.exit_code)
-    said = answer.stderr.strip().splitlines() or answer.stdout.decode("utf-8", "replace").strip().splitlines()
-    detail = said[0] if said else "no message"
-    raise RepositoryError(f"pgbackrest info: exit code {answer.exit_code} ({meaning.name}): {detail}", hint=meaning.hint)
+REMEMBERED_RUNS: Final = 2000
+"""How many runs are looked at for the type of the next one: a month of hourly ones in two repositories."""
 
 
 def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
     """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
 
-    Writes nothing unless the configured passphrase opens each repository, and afterwards remembers the passphrases as used.
+    Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
+    afterwards remembers the passphrases as used.
     """
     if troubles := repository_key.trouble(deployment):
         message = "; ".join(each.message for each in troubles)
         return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
+    if (refusal := _identity_refusal(deployment)) is not None:
+        return refusal
     finished = run_patiently(
         pgbackrest.stanza_create(deployment.config.stanza),
         on_line,
         process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS),
     )
-    outcome = _outcome(finished, "stanza-create")
+    outcome = judged(finished, "stanza-create")
     return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def _identity_refusal(deployment: Deployment) -> Outcome | None:
+    """Return the failure of a job that must not begin: another cluster runs, or that cannot be told. Keeps the alarm."""
+    try:
+        objection = identity.guard(deployment, deployment.postgres.server(), read_info(deployment))
+    except ProductError as error:
+        return Outcome("failed", error.exit_code, error.message, error.hint)
+    return None if objection is None else Outcome("failed", Exit.ANOTHER_CLUSTER, objection.message, objection.hint)
 
 
 def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
@@ -108,8 +102,16 @@ def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
     return outcome
 
 
+# --- a backup ---------------------------------------------------------------------------------------------------------
+
+
+def alarm_key(repo: int) -> str:
+    """Return the key of the alarm that backups into a repository fail."""
+    return f"backup:{repo}"
+
+
 def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds: float) -> Outcome:
-    """Take one backup: lock, record, run, prove, record. Never raises for a failed backup; raises BusyError.
+    """Take one backup: lock, record, look, run, prove, record, tell. Never raises for a failed one; raises BusyError.
 
     `patience_seconds` is how long to wait while another backup or a restore holds the operation lock.
     """
@@ -125,52 +127,84 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
             log.warning(events.RUNS_INTERRUPTED, count=killed)
         beginning = Beginning("backup", request.kind, request.repo, request.origin, request.reason)
         run = deployment.history.begin(beginning, deployment.now())
-        log.info(events.BACKUP_STARTED, type=request.kind, repo=request.repo, reason=request.reason)
-        outcome = _run_backup(deployment, request)
-        deployment.history.end(run, _ending(outcome), deployment.now())
-    _tell(request, outcome)
+        _tell_start(deployment, request)
+        outcome = _unless_stopped(deployment, _backed_up(deployment, request, run))
+        deployment.history.end(run, outcome.ending(), deployment.now())
+        _tell_end(deployment, request, outcome)
     return outcome
 
 
-def _run_backup(deployment: Deployment, request: BackupRequest) -> Outcome:
-    try:
-        info = read_info(deployment)
-    except RepositoryError as error:
-        return Outcome("failed", Exit.REPOSITORY, error.message, error.hint)
-    unreadable = next((r for r in info.repositories if r.key == request.repo and not r.is_usable), None)
-    if unreadable is not None:  # without a list from before, any backup would look like the new one
-        return Outcome(
-            "failed", Exit.REPOSITORY, f"repository {request.repo}: {unreadable.message}", "run `make backup-check`"
-        )
-    before = info.labels(request.repo)
-    argv = pgbackrest.backup(deployment.config.stanza, request.repo, request.kind)
-    limits = process.Limits(deployment.stop, deadline_seconds(deployment, request.kind), GRACE_SECONDS)
-    every = PROGRESS_SECONDS if request.origin == "manual" else QUIET_PROGRESS_SECONDS
-    with logs.job_log(deployment.volumes.log, f"backup-{request.kind}.log", every) as write:
-        finished = run_patiently(argv, write, limits)
-    outcome = _outcome(finished, f"{request.kind} backup")
-    return _proven(deployment, request, before, outcome) if outcome.state == "succeeded" else outcome
+def _unless_stopped(deployment: Deployment, outcome: Outcome) -> Outcome:
+    """Take a failure for an interruption when everything is being stopped: the database may have gone first."""
+    if outcome.state == "failed" and outcome.label is None and deployment.stop.is_set():
+        return replace(outcome, state="interrupted", retryable=True)
+    return outcome
 
 
-def _proven(deployment: Deployment, request: BackupRequest, before: frozenset[str], outcome: Outcome) -> Outcome:
-    """Turn "exit code 0" into success or failure by what the repository lists now."""
+def _backed_up(deployment: Deployment, request: BackupRequest, run: int) -> Outcome:
     try:
-        info = read_info(deployment)
-    except RepositoryError as error:
-        return Outcome("failed", Exit.BACKUP_FAILED, f"ended, but not proven: {error.message}", error.hint)
-    new = [backup for backup in info.backups if backup.repo == request.repo and backup.label not in before]
-    if not new:
-        message = f"{request.kind} backup: pgbackrest ended well, but the repository lists no new backup"
-        return Outcome("failed", Exit.BACKUP_FAILED, message, "run `make backup-check`", tail=outcome.tail)
-    backup = new[-1]
-    if backup.has_errors:
-        message = f"backup {backup.label}: page checksum errors, the database's own files are damaged"
-        hint = f"see `pgbackrest --stanza={deployment.config.stanza} info --set={backup.label}`; earlier backups are kept"
-        return Outcome("failed", Exit.BACKUP_FAILED, message, hint, backup.label, outcome.seconds, outcome.tail)
-    message = f"{backup.kind} backup {backup.label}"
-    if backup.kind != request.kind:
-        message += f" ({backup.kind} instead of {request.kind}: there was none to build on)"
-    return Outcome("succeeded", Exit.OK, message, "", backup.label, outcome.seconds, outcome.tail)
+        ready = preflight.look(deployment, request.repo)
+        kind, why = _chosen(deployment, request, ready)
+        if kind != request.kind:
+            _tell_change(deployment, request, kind, why, run)
+        if (warning := preflight.require_room(deployment, ready, request.repo, kind)) is not None:
+            deployment.teller.tell(Notice(events.BACKUP_SPACE_TIGHT, "warning", warning, facts={"repo": request.repo}))
+    except NotReadyError as error:
+        return Outcome.failed(error.exit_code, error.message, error.hint, retryable=error.retryable)
+    if (warning := placement.on_the_databases_disk(deployment)) is not None:
+        logs.logger().warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning)
+    outcome = _run(deployment, request, kind)
+    if outcome.state != "succeeded":
+        return outcome
+    proven = proof.prove(deployment, request.repo, ready.info.labels(request.repo), outcome)
+    if proven.outcome.state == "succeeded":
+        _settle(deployment, request, ready, proven)
+    return replace(proven.outcome, message=f"{proven.outcome.message} ({why})") if why else proven.outcome
+
+
+def _chosen(deployment: Deployment, request: BackupRequest, ready: Ready) -> tuple[BackupType, str]:
+    """Return the type to take, and why it is another one than was asked for, or no full one; or nothing.
+
+    Only proven runs are evidence: a full backup that failed has not taken anything from the window, and is taken again.
+    """
+    runs = deployment.history.recent("backup", state="succeeded", limit=REMEMBERED_RUNS)
+    facts = chain.chain_facts(
+        [run for run in runs if run.repo == request.repo],
+        deployment.config.full_after,
+        ready.server.system_id,
+        ready.server.version,
+    )
+    choice = chain.choose(request.kind, ready.info.backups, facts, deployment.now())
+    if choice.kind == request.kind:
+        return choice.kind, choice.reason
+    return choice.kind, f"{choice.kind} instead of {request.kind}: {choice.reason}"
+
+
+def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Outcome:
+    limits = process.Limits(deployment.stop, deadline_seconds(deployment, kind), GRACE_SECONDS)
+    shown_on = live.display(request)
+    with (
+        logs.job_log(deployment.volumes.log, f"backup-{kind}.log", PROGRESS_SECONDS) as write,
+        live.watched(live.lock_file(deployment, request.repo), shown_on),
+    ):
+
+        def on_line(line: str) -> None:
+            shown_on.clear()
+            write(line)
+
+        attempted = attempts.run_backup(deployment.config.stanza, request.repo, kind, on_line, limits)
+    return replace(judged(attempted.finished, f"{kind} backup"), attempts=attempted.attempts, kind=kind)
+
+
+def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven: proof.Proof) -> None:
+    """Remember whose backup this is, and only now let old ones go: pgbackrest itself would count damaged ones."""
+    outcome = proven.outcome
+    identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
+    if proven.info is not None:
+        lateness.remember(deployment, proven.info)
+    if request.expires and proven.info is not None:
+        with logs.job_log(deployment.volumes.log, f"backup-{outcome.kind}.log", PROGRESS_SECONDS) as write:
+            retention.expire(deployment, request.repo, proven.info, write)
 
 
 def deadline_seconds(deployment: Deployment, kind: BackupType) -> float:
@@ -183,52 +217,55 @@ def deadline_seconds(deployment: Deployment, kind: BackupType) -> float:
     return min(max(interval, SHORTEST_DEADLINE_SECONDS), LONGEST_DEADLINE_SECONDS)
 
 
-def run_patiently(argv: pgbackrest.Argv, on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
-    """Run a pgbackrest command, and again while another pgbackrest holds its lock, for two minutes at most.
-
-    Asynchronous archiving holds the archive lock for moments at a time, which `stanza-create` needs too.
-    """
-    retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda finished: pgbackrest.meaning(finished.exit_code).name == "lock-acquire"),
-        wait=tenacity.wait_random(1, 3),
-        stop=tenacity.stop_any(tenacity.stop_after_delay(LOCK_PATIENCE_SECONDS), tenacity.stop_when_event_set(limits.stop)),
-        sleep=tenacity.sleep_using_event(limits.stop),
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-    )
-    finished: process.Finished = retrying(process.run, argv, on_line, limits)
-    return finished
+# --- telling ----------------------------------------------------------------------------------------------------------
 
 
-def _outcome(finished: process.Finished, what: str) -> Outcome:
-    meaning = pgbackrest.meaning(finished.exit_code)
-    tail, seconds = finished.tail, finished.seconds
-    if finished.stopped_by == "stop":
-        return Outcome("interrupted", finished.exit_code, f"{what}: stopped on request", "", None, seconds, tail)
-    if finished.stopped_by == "deadline":
-        message = f"{what}: stopped after {seconds / 3600:.1f} hours, its deadline"
-        return Outcome("failed", finished.exit_code, message, "see the log for what it waited for", None, seconds, tail)
-    if finished.exit_code != 0:
-        message = f"{what}: pgbackrest exit code {finished.exit_code} ({meaning.name}){error_line(tail)}"
-        return Outcome("failed", finished.exit_code, message, meaning.hint, None, seconds, tail)
-    return Outcome("succeeded", Exit.OK, what, "", None, seconds, tail)
+def _tell_start(deployment: Deployment, request: BackupRequest) -> None:
+    summary = f"{request.kind} backup into repository {request.repo} begins: {request.reason}"
+    facts: dict[str, Fact] = {"type": request.kind, "repo": request.repo, "reason": request.reason}
+    deployment.teller.tell(Notice(events.BACKUP_STARTED, "debug", summary, facts=facts))
+    heartbeat(deployment, "start")
 
 
-def error_line(tail: tuple[str, ...]) -> str:
-    """Return ": " and the first error that pgbackrest printed, or nothing."""
-    errors = [line.split("ERROR:", 1)[1].strip() for line in tail if "ERROR:" in line]
-    return f": {errors[0]}" if errors else ""
+def _tell_change(deployment: Deployment, request: BackupRequest, kind: BackupType, why: str, run: int) -> None:
+    deployment.history.decide(run, kind, f"{request.reason}; {why}")
+    facts: dict[str, Fact] = {"type": kind, "requested": request.kind, "repo": request.repo, "reason": why}
+    summary = f"repository {request.repo}: {why}"
+    deployment.teller.tell(Notice(events.BACKUP_TYPE_CHANGED, "info", summary, facts=facts))
 
 
-def _ending(outcome: Outcome) -> Ending:
-    return Ending(outcome.state, outcome.exit_code, outcome.label, outcome.message, outcome.tail)
-
-
-def _tell(request: BackupRequest, outcome: Outcome) -> None:
-    log = logs.logger()
-    facts = {"type": request.kind, "repo": request.repo, "seconds": round(outcome.seconds, 1)}
+def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) -> None:
+    facts: dict[str, Fact] = {
+        "type": outcome.kind or request.kind,
+        "repo": request.repo,
+        "seconds": round(outcome.seconds, 1),
+        "attempts": outcome.attempts,
+    }
     if outcome.state == "succeeded":
-        log.info(events.BACKUP_SUCCEEDED, label=outcome.label, **facts)
+        _tell_success(deployment, request, outcome, facts)
     elif outcome.state == "interrupted":
-        log.warning(events.BACKUP_INTERRUPTED, **facts)
+        logs.logger().warning(events.BACKUP_INTERRUPTED, **facts)
     else:
-        log.error(events.BACKUP_FAILED, message=outcome.message, hint=outcome.hint, **facts)
+        _tell_failure(deployment, request, outcome, facts)
+
+
+def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "fail")
+    facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
+    heartbeat(deployment, "fail")
+    alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
+    another = outcome.exit_code == Exit.ANOTHER_CLUSTER  # that is an alarm of its own already
+    if another or not deployment.teller.alarm(alarm, facts):  # the log has every run, told before or not
+        logs.logger().error(events.BACKUP_FAILED, message=outcome.message, hint=outcome.hint, **facts)
+
+
+def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "success")
+    facts |= {"label": outcome.label, "requested": request.kind}
+    if outcome.sizes is not None:
+        sizes = outcome.sizes
+        facts |= {"database_bytes": sizes.database, "copied_bytes": sizes.copied, "stored_bytes": sizes.stored}
+    deployment.teller.tell(Notice(events.BACKUP_SUCCEEDED, "info", outcome.message, facts=facts))
+    heartbeat(deployment, "success")
+    summary = f"backups into repository {request.repo} succeed again: {outcome.message}"
+    deployment.teller.over(alarm_key(request.repo), events.BACKUP_RECOVERED, summary)

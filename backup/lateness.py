@@ -66,7 +66,7 @@ def judge(deployment: Deployment) -> None:
     for each in late:
         message = f"{each.kind} backup in repository {each.repo}: {each.problem}"
         facts = {"repo": each.repo, "type": each.kind}
-        teller.alarm(Alarm(key(each.repo, each.kind), events.BACKUP_LATE, "critical", message, HINTS[each.kind]), **facts)
+        teller.alarm(Alarm(key(each.repo, each.kind), events.BACKUP_LATE, "critical", message, HINTS[each.kind]), facts)
     still = {key(each.repo, each.kind) for each in late}
     for raised in teller.alarms.raised():
         name = raised.alarm.key
@@ -91,6 +91,7 @@ def _late_in(deployment: Deployment, repo: int, known: Known) -> Iterator[Late]:
     if known.empty_since is not None and deployment.now() - known.empty_since <= allowed:
         return  # the first one is under way
     expressions = deployment.config.schedule.expressions()
-    for verdict in policy.freshness(expressions, deployment.zone, known.backups, deployment.now()):
+    excuse = policy.leeway(deployment.config.thresholds, repo, deployment.history.last("backup", state="running"))
+    for verdict in policy.freshness(expressions, deployment.zone, known.backups, deployment.now(), excuse):
         if verdict.problem:
             yield Late(repo, verdict.kind, verdict.problem)

@@ -7,7 +7,8 @@ so only its text is evidence; and `backup` without `--repo` locks every reposito
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -71,8 +72,10 @@ EXIT_CODES: Final[dict[int, Meaning]] = {
 
 def meaning(exit_code: int) -> Meaning:
     """Return what an exit code of pgbackrest means; codes below 0 are signals (Python's convention)."""
+    if exit_code == -signal.SIGSEGV:
+        return Meaning(f"signal {-exit_code}", hint="pgbackrest crashed: keep the log and report it upstream")
     if exit_code < 0:
-        return Meaning(f"signal {-exit_code}", hint="it was killed; look for 'out of memory' in the host's log")
+        return Meaning(f"signal {-exit_code}", retry=True, hint="it was killed; look for 'out of memory' in the host's log")
     return EXIT_CODES.get(exit_code, UNKNOWN)
 
 
@@ -88,9 +91,15 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str) -> Argv:
-    """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`."""
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", _PROGRESS)
+def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
+    """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
+
+    Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
+    them with a retention of two have removed every good one (seen with 2.55.1). Without `warnings` it tells errors only,
+    and nothing else is even worded; see `backup.attempts`.
+    """
+    told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
 
 
 def stanza_create(stanza: str) -> Argv:
@@ -98,15 +107,35 @@ def stanza_create(stanza: str) -> Argv:
     return _command(stanza, "stanza-create", _TOLD)
 
 
+def stanza_upgrade(stanza: str) -> Argv:
+    """Return the command that makes the running cluster the stanza's in every repository; it accepts no `--repo`.
+
+    The backups up to now stay where they are and can be restored. Retention counts them with the new ones.
+    """
+    return _command(stanza, "stanza-upgrade", _TOLD)
+
+
+def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
+    """Return the command that lets go what retention no longer keeps, or only says what that would be.
+
+    It asks no database: beside another cluster, where `backup` refuses, it goes on removing.
+    """
+    return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
+
+
 def check(stanza: str) -> Argv:
     """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
     return _command(stanza, "check", _TOLD)
 
 
-def info(stanza: str, *, as_json: bool = True) -> Argv:
-    """Return the command that lists the backups. Console logging off: a warning would come before the JSON."""
+def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
+    """Return the command that lists the backups, of every repository or of one.
+
+    Console logging off: a warning would come before the JSON.
+    """
+    options = [f"--repo={repo}"] if repo else []
     output = "json" if as_json else "text"
-    return _command(stanza, "info", f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
 def hurried_info(stanza: str, repo: int) -> Argv:
@@ -183,7 +212,8 @@ class Backup:
     """One backup as `info` lists it. Times are UTC, sizes bytes. `has_errors` means page checksum errors.
 
     `repository_bytes` is what this backup added to the repository: with block incremental, 2.55.1 leaves out the size
-    of the whole set, so the delta is the only figure there always is.
+    of the whole set, so the delta is the only figure there always is. `system_id` and `version` (of PostgreSQL: "17")
+    are those of the cluster that it is of.
     """
 
     label: str
@@ -199,6 +229,10 @@ class Backup:
     repository_bytes: int
     has_errors: bool
     prior: str | None
+    cluster_id: int = 1
+    """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
+    system_id: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +261,20 @@ class ArchiveRange:
 
 
 @dataclass(frozen=True)
+class Cluster:
+    """A database cluster that the stanza has belonged to in one repository. `version` is PostgreSQL's major one.
+
+    `id` counts up with every stanza-upgrade, so the highest is the present one; an earlier cluster may come back under
+    a new number.
+    """
+
+    repo: int
+    id: int
+    system_id: int
+    version: int
+
+
+@dataclass(frozen=True)
 class Info:
     """The parsed answer of `info` for one stanza. `backups` are in the order they were taken."""
 
@@ -237,6 +285,15 @@ class Info:
     system_ids: tuple[int, ...]
     bytes_done: int | None = None
     bytes_total: int | None = None
+    clusters: tuple[Cluster, ...] = ()
+
+    def present_cluster(self, repo: int) -> Cluster | None:
+        """Return the cluster that a repository takes backups and WAL of, or None while it has no stanza."""
+        return max((c for c in self.clusters if c.repo == repo), key=lambda c: c.id, default=None)
+
+    def cluster_of(self, backup: Backup) -> Cluster | None:
+        """Return the cluster that a backup is of."""
+        return next((c for c in self.clusters if (c.repo, c.id) == (backup.repo, backup.cluster_id)), None)
 
     def labels(self, repo: int) -> frozenset[str]:
         """Return the labels of all backups in a repository."""
@@ -261,38 +318,49 @@ def parse_info(stdout: bytes, stanza: str) -> Info:
     The output may hold warnings before the JSON (they cannot be silenced), and with a wrong passphrase the messages
     hold raw bytes and control characters. Raises UnreadableAnswerError when there is no JSON in it.
     """
+    found = next((entry for entry in parse_stanzas(stdout) if entry.get("name") == stanza), None)
+    return _info(found, stanza) if found is not None else Info(stanza, (), (), (), ())
+
+
+def parse_stanzas(stdout: bytes) -> list[dict[str, Any]]:
+    """Return the JSON of `info` as it is, one entry a stanza. Raises UnreadableAnswerError."""
     text = stdout.decode("utf-8", "replace")
     start = next((i for i, line in enumerate(text.splitlines(keepends=True)) if line.startswith("[")), None)
     if start is None:
         raise UnreadableAnswerError("pgbackrest info printed no JSON")
     try:
-        stanzas = json.loads("".join(text.splitlines(keepends=True)[start:]), strict=False)
+        stanzas: list[dict[str, Any]] = json.loads("".join(text.splitlines(keepends=True)[start:]), strict=False)
     except json.JSONDecodeError as error:
         raise UnreadableAnswerError(f"pgbackrest info printed broken JSON: {error}") from error
-    found = next((entry for entry in stanzas if entry.get("name") == stanza), None)
-    return _info(found, stanza) if found is not None else Info(stanza, (), (), (), ())
+    return stanzas
 
 
 def _info(entry: dict[str, Any], stanza: str) -> Info:
     lock = entry.get("status", {}).get("lock", {}).get("backup", {})
+    clusters = {(db["repo-key"], db["id"]): db for db in entry.get("db", [])}
     return Info(
         stanza=stanza,
         repositories=tuple(
             RepositoryStatus(r["key"], r.get("cipher", "none"), r["status"]["code"], r["status"]["message"].strip())
             for r in entry.get("repo", [])
         ),
-        backups=tuple(sorted((_backup(b) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
+        backups=tuple(sorted((_backup(b, clusters) for b in entry.get("backup", [])), key=lambda b: (b.stopped, b.label))),
         archive=tuple(
             ArchiveRange(a["database"]["repo-key"], a["id"], a.get("min"), a.get("max")) for a in entry.get("archive", [])
         ),
         system_ids=tuple(sorted({db["system-id"] for db in entry.get("db", [])})),
         bytes_done=lock.get("size-cplt"),
         bytes_total=lock.get("size"),
+        clusters=tuple(
+            Cluster(db["repo-key"], db["id"], db["system-id"], int(db["version"].partition(".")[0]))
+            for db in entry.get("db", [])
+        ),
     )
 
 
-def _backup(entry: dict[str, Any]) -> Backup:
+def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, Any]]) -> Backup:
     size = entry["info"]
+    cluster = clusters.get((entry["database"]["repo-key"], entry["database"]["id"]), {})
     return Backup(
         label=entry["label"],
         kind=entry["type"],
@@ -307,6 +375,9 @@ def _backup(entry: dict[str, Any]) -> Backup:
         repository_bytes=size["repository"]["delta"],
         has_errors=bool(entry.get("error")),
         prior=entry.get("prior"),
+        cluster_id=entry["database"]["id"],
+        system_id=cluster.get("system-id"),
+        version=cluster.get("version"),
     )
 
 

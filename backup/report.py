@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -11,6 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from backup.pgbackrest import Backup, Info
+from backup.policy import Window
+from backup.retention import Forecast
 from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of what this module offers
 from backup.units import human_duration as human_duration  # noqa: PLC0414 the same
 from contract.supervisor import SupervisorConfig
@@ -90,3 +93,29 @@ def print_finding(out: Console, finding: Finding) -> None:
     out.print(f"{mark} {finding.name:<14} {foreign(finding.seen)}")
     if finding.hint:
         out.print(f"       HINT: {foreign(finding.hint)}")
+
+
+def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo) -> None:
+    """Print what the next expire would remove from each repository, and the window that remains."""
+    for found in forecasts:
+        out.print(f"Repository {found.repo} {found.keeps}")
+        out.print(f"  window         {_reach(found.window, zone)}")
+        if not found.removal.backups and not found.removal.wal:
+            out.print("  next expire    removes nothing")
+            continue
+        gone = found.removal.backups
+        count = f"{len(gone)} backup{'s' if len(gone) > 1 else ''}: {', '.join(gone)}" if gone else "no backup"
+        out.print(f"  next expire    removes {count}")
+        for wal in found.removal.wal:
+            out.print(
+                f"                 and WAL of {wal.archive_id}: {f'{wal.first} … {wal.last}' if wal.first else 'all of it'}"
+            )
+        out.print(f"  window after   {_reach(found.window_after, zone)}")
+        if found.refused:
+            out.print(f"[yellow]  not done[/yellow]       {foreign(found.refused)}")
+
+
+def _reach(window: Window | None, zone: ZoneInfo) -> str:
+    if window is None:
+        return "nothing can be restored"
+    return f"{local(window.earliest, zone)} … {local(window.latest, zone)} (continuity not checked)"

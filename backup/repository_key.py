@@ -23,6 +23,7 @@ _MAGIC: Final = b"Salted__"
 _FILE_MISSING: Final = 55
 _CRYPTO: Final = 95
 _FORMAT: Final = 29
+_TIMED_OUT: Final = -9  # how `process.capture` tells it
 _NO_CIPHER_HEADER: Final = "cipher header invalid"
 _CERTIFICATE: Final = "certificate"  # one that cannot be verified has the code of a wrong passphrase
 
@@ -40,10 +41,11 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why a repository must not be written to."""
+    """Why a repository must not be written to; `may_pass` tells a failure to reach it from a wrong passphrase."""
 
     message: str
     hint: str
+    may_pass: bool = False
 
 
 def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
@@ -63,13 +65,18 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
 
 def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
     """Ask every repository; return those that must not be written to, each with why and what to do."""
-    found = (_of(deployment.config.stanza, repository) for repository in deployment.config.repositories)
+    found = (trouble_of(deployment.config.stanza, repository) for repository in deployment.config.repositories)
     return tuple(each for each in found if each is not None)
 
 
-def _of(stanza: str, repository: Repository) -> Trouble | None:
+def trouble_of(stanza: str, repository: Repository, timeout_seconds: float = TIMEOUT_SECONDS) -> Trouble | None:
+    """Ask one repository; return why it must not be written to, or None. An answer may take the timeout."""
     for path in (f"archive/{stanza}/archive.info", f"backup/{stanza}/backup.info"):
-        answer = process.capture(pgbackrest.read_info_file(stanza, repository.key, path), TIMEOUT_SECONDS)
+        answer = process.capture(pgbackrest.read_info_file(stanza, repository.key, path), timeout_seconds)
+        if answer.exit_code == _TIMED_OUT:
+            where = f"repository {repository.key} ({repository.location})"
+            hint = "check the network between this host and the repository, and the repository's own state"
+            return Trouble(f"{where}: no answer within {timeout_seconds:.0f} s", hint, may_pass=True)
         verdict = judge(answer, encrypted=repository.encrypted)
         if verdict is Verdict.OPENS:
             return None
@@ -92,4 +99,5 @@ def _told(verdict: Verdict, repository: Repository, answer: process.Captured) ->
     meaning = pgbackrest.meaning(answer.exit_code)
     said = "".join(c if c.isprintable() or c == "\n" else "?" for c in answer.stderr).strip().splitlines()
     detail = f": {said[0]}" if said else ""
-    return Trouble(f"{where}: pgbackrest exit code {answer.exit_code} ({meaning.name}){detail}", meaning.hint)
+    message = f"{where}: pgbackrest exit code {answer.exit_code} ({meaning.name}){detail}"
+    return Trouble(message, meaning.hint, may_pass=meaning.retry)

@@ -155,13 +155,15 @@ def _repository(
         window=Window(window.earliest, window.latest) if window else None,
         backups=len(info.good()) if info else None,
         damaged=len(info.backups) - len(info.good()) if info else None,
-        types=tuple(_types(deployment, backups)) if as_of else (),
+        types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
     )
 
 
-def _types(deployment: Deployment, backups: tuple[Backup, ...]) -> Iterator[Kind]:
+def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...]) -> Iterator[Kind]:
     """Yield the scheduled types, as the schedule sees them, and others of which there are backups."""
-    verdicts = policy.freshness(deployment.config.schedule.expressions(), deployment.zone, backups, deployment.now())
+    config = deployment.config
+    excuse = policy.leeway(config.thresholds, repo, deployment.history.last("backup", state="running"))
+    verdicts = policy.freshness(config.schedule.expressions(), deployment.zone, backups, deployment.now(), excuse)
     judged = {verdict.kind: verdict for verdict in verdicts}
     for kind in _TYPES:
         if verdict := judged.get(kind):

@@ -24,7 +24,7 @@ class Exit(_Code):
 
     OK = 0, "done, and proven where the command promises proof"
     UNEXPECTED = 1, "a failure nobody foresaw: a defect, please report it with the log"
-    USAGE = 2, "the command line is wrong"
+    USAGE = 2, "the command line is wrong, or a check of the configuration has found it invalid"
     WOULD_CHANGE = 3, "the configuration is valid and differs from the published one; nothing was written"
     CONFIGURATION = 10, "the configuration is invalid or missing; nothing was written"
     BACKUPS_OFF = 11, "backups are switched off, so there is nothing to do"
@@ -37,6 +37,8 @@ class Exit(_Code):
     RESTORE_INCOMPLETE = 18, "the restore failed half-way; the database is down, the message says how to go on"
     NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
     CHECK_FAILED = 20, "at least one check found something; the output names it"
+    ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
+    NOTIFICATION = 22, "a receiver did not take the test notice, or nobody is told at all; the output names it"
     TERMINATED = 143, "stopped by SIGTERM, in order"
 
 

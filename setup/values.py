@@ -15,6 +15,8 @@ from zoneinfo import available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from contract.cron import NICKNAMES, expand
+
 OFF = "off"
 """What an operator writes for a schedule that shall not run."""
 
@@ -84,9 +86,11 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def cron(text: str) -> str:
-    """Read a five-field cron expression that comes due some day, with single blanks between the fields."""
-    expression = " ".join(text.split())
+    """Read a five-field cron expression that comes due some day, or a nickname of one (`@daily`); return the five fields."""
+    expression = expand(text)
     hint = "write minute, hour, day of month, month and day of week, for example 0 2 * * 0 for Sundays at 02:00"
+    if text.strip().startswith("@"):
+        hint = f"use {listed(tuple(NICKNAMES))}, or five fields"
     try:
         due = next(CronSim(expression, _SOME_DAY), None)
     except (CronSimError, ValueError) as error:  # ValueError: more digits than Python is willing to convert
@@ -157,6 +161,17 @@ def plain(what: str) -> Callable[[str], str]:
         raise Rejected(
             f"{quoted(text)} contains a blank or a control character", f"write {what} on one line, without blanks"
         )
+
+    return read
+
+
+def one_line(what: str) -> Callable[[str], str]:
+    """Return a reader of any text on one line; `what` names it in the refusal."""
+
+    def read(text: str) -> str:
+        if text.isprintable():
+            return text.strip()
+        raise Rejected(f"{quoted(text)} contains a line break or another control character", f"write {what}")
 
     return read
 

@@ -6,7 +6,8 @@ import sys
 
 import click
 
-from backup import logs, supervisor
+from backup import logs
+from backup import supervise as loop
 from backup.commands import opening
 from backup.deployment import BackupsOffError, ConfigurationError, Volumes, load_config
 from contract import events
@@ -24,7 +25,7 @@ def _run() -> Exit:
     """Choose the form of the log, and run the supervisor. Backups that are off are what was asked for: 0."""
     logs.configure(_log_format())
     try:
-        return supervisor.supervise(opening.interruptible())
+        return loop.supervise(opening.interruptible())
     except BackupsOffError as error:
         logs.logger().info(events.BACKUPS_OFF, reason=error.reason, hint=error.hint)
         return Exit.OK

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from backup import health, jobs, logs
+from backup import health, jobs, logs, summary
 from backup.commands import opening
 from backup.jobs import BackupRequest
 from contract.errors import ProductError
@@ -25,8 +25,10 @@ def backup(kind: BackupType, repo: int) -> None:
     request = BackupRequest(kind, repo, "manual", "asked for by the operator")
     outcome = jobs.take_backup(opening.interruptible(), request, MANUAL_PATIENCE_SECONDS)
     if outcome.state != "succeeded":
-        raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=Exit.BACKUP_FAILED)
-    click.echo(f"Done: {outcome.message}, {outcome.seconds:.1f} s.")
+        code = outcome.exit_code if isinstance(outcome.exit_code, Exit) else Exit.BACKUP_FAILED
+        raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=code)
+    for line in summary.of_backup(outcome):
+        click.echo(line)
 
 
 @click.command("wait-for-backup")

@@ -7,14 +7,17 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import jobs, logs, oplock, pgbackrest, process, report
+from backup import cluster, identity, jobs, logs, oplock, pgbackrest, process, report
 from backup.deployment import Deployment
+from backup.notice import Notice
 from backup.pgbackrest import Info
+from backup.postgres import Server
 from backup.restore import in_place, plan, timeline
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
 from backup.signals import stop_on_signals
 from backup.state.history import Beginning, Ending, State
+from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -69,20 +72,20 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         ),
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
-        made = _planned(deployment, wanted)
+        info = jobs.read_info(deployment)
+        made = _planned(deployment, wanted, info)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
         for name, text in plan.describe(made, deployment.now(), deployment.zone):
             write(f"  {name:<11} {text}")
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
         steps = in_place.InPlaceRestore(deployment, container, say=lambda line: write(f"==> {line}"), log=write)
-        steps.settle(archive_must_be_complete=wanted.verb == "pitr")
+        steps.settle(info.cluster_of(made.backup), archive_must_be_complete=wanted.verb == "pitr")
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
-        _run_recorded(deployment, steps, _planned(deployment, wanted))
+        _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
 
 
-def _planned(deployment: Deployment, wanted: Wanted) -> Plan:
-    info = jobs.read_info(deployment)
+def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:
     return plan.make_plan(wanted, info, newest_branch(info), deployment.now(), deployment.zone)
 
 
@@ -122,20 +125,42 @@ def _run_recorded(deployment: Deployment, steps: in_place.InPlaceRestore, made: 
     history, reason = deployment.history, "asked for by the operator"
     history.mark_interrupted("restore", deployment.now())
     run = history.begin(Beginning("restore", made.wanted.verb, made.backup.repo, "manual", reason), deployment.now())
+    begun = f"the database is being overwritten (restore {made.wanted.verb}, backup {made.backup.label})"
+    deployment.teller.tell(Notice(events.RESTORE_STARTED, "warning", begun))
     state: State = "failed"
-    message, code = "ended by an unforeseen error", int(Exit.UNEXPECTED)
+    message, code, hint = "ended by an unforeseen error", int(Exit.UNEXPECTED), "see /var/log/pgbackrest/restore.log"
     try:
         restored = steps.run(made, in_place.restore_id(deployment.now()))
-        state, message, code = "succeeded", _summary(restored, deployment.zone), int(Exit.OK)
+        state, message, code, hint = "succeeded", _summary(restored, deployment.zone), int(Exit.OK), ""
     except ProductError as error:
-        message, code = error.message, error.exit_code
+        message, code, hint = error.message, error.exit_code, error.hint
         raise
     finally:
         history.end(run, Ending(state, code, made.backup.label, message), deployment.now())
+        deployment.teller.tell(_notice(state, message, hint))
     click.echo(message)
+    _note_identity(deployment, restored.server)
     for kept in restored.kept:
         click.echo(f"WAL that the archive never saw is kept in {kept}")
     click.echo("Next: take a full backup of the restored database: make backup")
+
+
+def _notice(state: State, message: str, hint: str) -> Notice:
+    if state == "succeeded":
+        return Notice(events.RESTORE_SUCCEEDED, "warning", message, "take a full backup of it: `make backup`")
+    return Notice(events.RESTORE_FAILED, "critical", f"restore: {message}", hint)
+
+
+def _note_identity(deployment: Deployment, server: Server) -> None:
+    """Tell the guard over the backups that this state is wanted, however small it is; a failure is told, no more."""
+    try:
+        identity.restored(deployment, server)
+        objection = identity.guard(deployment, server, jobs.read_info(deployment))
+    except ProductError as error:
+        click.echo(f"the restored database could not be compared with the backups: {error.message}")
+        return
+    if objection is not None:
+        click.echo(f"{objection.message}\nHINT: {cluster.ADOPT}")
 
 
 def _summary(restored: in_place.Restored, zone: ZoneInfo) -> str:

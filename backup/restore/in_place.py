@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from backup import jobs, pgbackrest, process
 from backup.deployment import Deployment
+from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
 from backup.restore.container import Condition, ContainerError, DatabaseContainer
@@ -76,15 +77,20 @@ class InPlaceRestore:
         self._say = say
         self._log = log
 
-    def settle(self, *, archive_must_be_complete: bool) -> None:
+    def settle(self, cluster: Cluster | None, *, archive_must_be_complete: bool) -> None:
         """Bring the running database's last WAL into the archive, so that as little as possible depends on the old disk.
 
-        A restore to a moment needs it (recovery must find a commit after its target) and is refused without it.
+        A restore to a moment needs it (recovery must find a commit after its target) and is refused without it. When
+        another cluster runs than the one of the backup, its WAL belongs neither into the archive nor into the restore.
         """
         if not self._container.condition().running:
             self._say("the database is not running; what its WAL holds is kept and used as it is")
             return
         try:
+            running = self._deployment.postgres.server().system_id
+            if cluster is not None and running != cluster.system_id:
+                self._say(f"the running database is another one (system identifier {running}) than the backup is of")
+                return
             segment = self._deployment.postgres.switch_wal()
             arrived = self._wait_until_archived(segment)
         except DatabaseError as error:
@@ -134,9 +140,13 @@ class InPlaceRestore:
 
     def _stopped_cleanly(self) -> bool:
         """Ask the control file, which a killed server leaves "in production"."""
+        return self._control("Database cluster state") == "shut down"
+
+    def _control(self, what: str) -> str:
+        """Return a line of the control file, or nothing when there is none."""
         answer = process.capture(("pg_controldata", str(self._deployment.volumes.pgdata)), CONTROL_FILE_TIMEOUT_SECONDS)
         lines = answer.stdout.decode("utf-8", "replace").splitlines()
-        return any(line.split(":")[1].strip() == "shut down" for line in lines if line.startswith("Database cluster state:"))
+        return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{what}:")), "")
 
     def _restore_files(self, plan: Plan, restore_id: str) -> None:
         pgdata = self._deployment.volumes.pgdata
@@ -175,8 +185,8 @@ class InPlaceRestore:
     def _feed_tail(self, plan: Plan) -> int:
         if not plan.keeps_tail:
             return 0
-        volumes = self._deployment.volumes
-        fed = tail.feed(tail.kept_directories(volumes.database), volumes.pgdata)
+        volumes, system_id = self._deployment.volumes, self._control("Database system identifier")
+        fed = tail.feed(tail.kept_directories(volumes.database), volumes.pgdata, int(system_id) if system_id else None)
         if fed:
             self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed

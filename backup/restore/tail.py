@@ -25,6 +25,11 @@ _CLEAN_MARK = "stopped-cleanly"
 # and the page's own address. A segment that was only preallocated or recycled has another address there, or none.
 _PAGE_HEADER = struct.Struct("=HHIQ")
 
+# The first page of a segment says more (XLogLongPageHeaderData): behind the 24 bytes of the page's own header, whose
+# cluster it is. Its system identifier is that of `pg_controldata`.
+_SYSTEM_ID = struct.Struct("=Q")
+_SYSTEM_ID_AT = 24
+
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -97,11 +102,27 @@ def _holds_own_wal(segment: Path) -> bool:
     return bool(timeline == int(segment.name[:8], 16) and address == (log << 32) + number * size)
 
 
-def feed(kept: tuple[Path, ...], pgdata: Path) -> int:
-    """Copy the unarchived segments into the new `pg_wal`; return how many. Copies: PostgreSQL will write into them."""
+def is_of(segment: Path, system_id: int) -> bool:
+    """Tell whether a segment was written by this cluster: what another one wrote holds nothing of its history.
+
+    PostgreSQL refuses such a segment by the same number; it must not be counted as saved, nor lie where it is looked for.
+    """
+    with segment.open("rb") as file:
+        file.seek(_SYSTEM_ID_AT)
+        found = file.read(_SYSTEM_ID.size)
+    return len(found) == _SYSTEM_ID.size and _SYSTEM_ID.unpack(found) == (system_id,)
+
+
+def feed(kept: tuple[Path, ...], pgdata: Path, system_id: int | None) -> int:
+    """Copy the unarchived segments of this cluster, or of any when it is None, into the new `pg_wal`; return how many.
+
+    Copies, because PostgreSQL will write into them.
+    """
     fed = 0
     for directory in kept:
         for segment in unarchived(directory):
+            if system_id is not None and not is_of(segment, system_id):
+                continue
             target = pgdata / "pg_wal" / segment.name
             shutil.copyfile(segment, target)
             target.chmod(0o600)

@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS run (
     tail TEXT NOT NULL DEFAULT '' -- the last lines of the program's output
 );
 CREATE INDEX IF NOT EXISTS run_by_kind ON run (kind, what, started_at);
+CREATE INDEX IF NOT EXISTS run_by_repo ON run (kind, repo, started_at);
 CREATE INDEX IF NOT EXISTS run_by_start ON run (started_at, id);
 CREATE INDEX IF NOT EXISTS run_of_kind ON run (kind, started_at);
 CREATE INDEX IF NOT EXISTS run_in_state ON run (kind, state, started_at);
@@ -145,6 +146,10 @@ class History:
             )
         return int(cursor.lastrowid or 0)
 
+    def decide(self, run: int, what: str, reason: str) -> None:
+        """Write down that another type is taken than the one asked for, and why."""
+        self._store.write("UPDATE run SET what = ?, reason = ? WHERE id = ?", (what, reason, run))
+
     def end(self, run: int, ending: Ending, now: datetime) -> None:
         """Write down how a run ended."""
         sizes = ending.sizes
@@ -195,6 +200,11 @@ class History:
         where = " AND ".join(f"{column} = :{column}" for column in given) or "1"
         query = f"SELECT * FROM run WHERE {where} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608 the columns are the names above
         return tuple(_run(row) for row in self._store.rows(query, {**given, "limit": limit}))
+
+    def backups_of(self, repo: int, limit: int) -> tuple[Run, ...]:
+        """Return the newest backup runs for one repository, newest first."""
+        query = "SELECT * FROM run WHERE kind = 'backup' AND repo = ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        return tuple(_run(row) for row in self._store.rows(query, (repo, limit)))
 
     def beat(self, phase: str, now: datetime) -> None:
         """Leave a sign of life."""

@@ -14,6 +14,7 @@ from backup.watch.readings import Standing, Volume
 from backup.watch.summary import WalStatus
 
 _UNKNOWN = "not known"
+_STALE = timedelta(minutes=5)
 
 
 def table(status: WalStatus, zone: ZoneInfo) -> Table:
@@ -91,7 +92,9 @@ def _volume(volume: Volume) -> str:
 def _age(status: WalStatus) -> str:
     if status.last_sample_at is None:
         return "[red]the supervisor has not looked yet[/red]"
-    return f"{human_duration(max(timedelta(), status.at - status.last_sample_at))} ago"
+    age = max(timedelta(), status.at - status.last_sample_at)
+    said = f"{human_duration(age)} ago"
+    return f"[red]{said}: the supervisor does not look any more[/red]" if age > _STALE else said
 
 
 def _alarm(alarm: Standing) -> str:

@@ -40,7 +40,8 @@ class Verdict:
 
 def judge(memory: Memory, sample: Sample, recent: Sequence[Sample], elapsed: Elapsed, allowed: Thresholds) -> Verdict:
     """Judge one look. `recent` are the looks of the last minutes, the oldest first, this one not among them."""
-    found = archiver.judge(memory, sample, recent, elapsed, allowed.archive_late_minutes * 60)
+    late_seconds = max(1, allowed.archive_late_minutes) * 60  # with 0, what was finished this moment would be late
+    found = archiver.judge(memory, sample, recent, elapsed, late_seconds)
     safe = safe_hours(sample, sample.wal_rate_smoothed, allowed)
     full_in = _full_in_hours(sample, found, allowed)
     behind = found.memory.stall is not None and found.state != "off"  # a single failed attempt is no reason to wake anybody

@@ -169,6 +169,6 @@ def tell(deployment: Deployment, verdict: Verdict) -> None:
             facts = dict(standing.facts)
             deployment.teller.tell(Notice(standing.event, standing.severity, standing.message, standing.hint, facts=facts))
         alarm = Alarm(standing.key, standing.event, standing.severity, standing.message, standing.hint)
-        deployment.teller.alarm(alarm, **standing.facts)
+        deployment.teller.alarm(alarm, standing.facts)
     for over in verdict.over:
         deployment.teller.over(over.key, over.event, over.summary)

@@ -130,6 +130,7 @@ class Site:
                     key=1,
                     type="posix",
                     location=str(self.repository),
+                    directory=str(self.repository),
                     encrypted=encrypted,
                     retention_full=2,
                     retention_diff=2,

@@ -1,50 +1,43 @@
-"""A backup's proof and its end: damaged pages are a failure, and a stopped backup leaves nothing running."""
+"""A backup's end from outside: stopped or killed, it leaves nothing running, and the next one succeeds."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import signal
 import threading
 from pathlib import Path
 
 from backup import jobs
 from backup.jobs import BackupRequest
-from contract.exits import Exit
-from tests.integration.site import Site
+from tests.integration.site import Site, wait_until
 
-PAGE = 8192
+SLOWLY = {"compress-type": "bz2", "compress-level": "9", "process-max": "2"}
 
 
-def test_a_damaged_page_makes_the_backup_a_failure_although_pgbackrest_ends_well(site: Site) -> None:
-    site.protect()
-    site.sql("CREATE TABLE victim AS SELECT n, repeat('x', 100) FROM generate_series(1, 1000) AS n")
-    file = site.pgdata / site.sql("SELECT pg_relation_filepath('victim')")
-    site.stop()
-    with file.open("r+b") as pages:
-        pages.seek(3 * PAGE + 4000)
-        pages.write(b"damage")
-    site.start()
-    outcome = site.back_up("diff")
-    assert (outcome.state, outcome.exit_code) == ("failed", Exit.BACKUP_FAILED)
-    assert outcome.message == f"backup {outcome.label}: page checksum errors, the database's own files are damaged"
-    with site.deployment() as deployment:
-        info = jobs.read_info(deployment)
-        run = deployment.history.last("backup")
-    assert run is not None
-    assert (run.state, run.label) == ("failed", outcome.label)
-    assert [backup.has_errors for backup in info.backups] == [False, True]
-    assert len(info.good()) == 1
+def make_data(site: Site) -> None:
+    site.sql("CREATE TABLE big AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 600000) AS n")
+    site.sql("CHECKPOINT")
 
 
 def pgbackrest_processes() -> list[str]:
     """The command lines of every pgbackrest that works on a backup."""
-    found = []
+    return list(_pgbackrests().values())
+
+
+def pgbackrest_pids() -> list[int]:
+    return list(_pgbackrests())
+
+
+def _pgbackrests() -> dict[int, str]:
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if words[0].endswith(b"pgbackrest") and any(word in words for word in (b"backup", b"backup:local")):
-            found.append(b" ".join(words).decode())
+            found[int(entry.name)] = b" ".join(words).decode()
     return found
 
 
@@ -61,10 +54,9 @@ def lock_is_free(file: Path) -> bool:
 
 
 def test_stopping_a_backup_ends_all_its_processes_and_frees_its_lock(site: Site) -> None:
-    site.publish({"compress-type": "bz2", "compress-level": "9", "process-max": "2"})
+    site.publish(SLOWLY)
     site.create_stanza()
-    site.sql("CREATE TABLE big AS SELECT n, md5(n::text) || md5((n + 1)::text) AS text FROM generate_series(1, 600000) AS n")
-    site.sql("CHECKPOINT")
+    make_data(site)
     seen: list[str] = []
     with site.deployment() as deployment:
 
@@ -88,3 +80,27 @@ def test_stopping_a_backup_ends_all_its_processes_and_frees_its_lock(site: Site)
     assert run is not None
     assert run.state == "interrupted"
     assert site.back_up().state == "succeeded"
+
+
+def test_a_backup_whose_processes_are_killed_fails_and_the_next_one_succeeds(site: Site) -> None:
+    site.publish(SLOWLY)
+    site.create_stanza()
+    make_data(site)
+
+    def kill() -> None:
+        wait_until(lambda: any("backup:local" in line for line in pgbackrest_processes()))
+        for group in {os.getpgid(pid) for pid in pgbackrest_pids()}:
+            os.killpg(group, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    outcome = site.back_up()
+    killer.join()
+    assert (outcome.state, outcome.exit_code, outcome.retryable) == ("failed", -signal.SIGKILL, True)
+    assert pgbackrest_processes() == []
+    site.publish({})
+    assert site.back_up().state == "succeeded"
+    with site.deployment() as deployment:
+        runs = deployment.history.recent("backup")
+        assert [run.state for run in runs] == ["succeeded", "failed"]
+        assert deployment.teller.alarms.raised() == ()

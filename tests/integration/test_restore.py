@@ -33,7 +33,8 @@ def restore(site: Site, wanted: Wanted, number: int = 1) -> Restored:
     with site.deployment() as deployment:
         server = LocalServer(site, {"RESTORE_COMMAND_ATTEMPTS": "1"})
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
-        steps.settle(archive_must_be_complete=wanted.verb == "pitr")
+        info = jobs.read_info(deployment)
+        steps.settle(info.present_cluster(1), archive_must_be_complete=wanted.verb == "pitr")
         info = jobs.read_info(deployment)
         branch = command.newest_branch(info)
         plan = make_plan(wanted, info, branch, datetime.now(UTC), deployment.zone)

@@ -15,11 +15,6 @@ PG_WAL = "/var/lib/postgresql/data/pg_wal"
 LOOK_SECONDS = 90
 """The supervisor looks once a minute."""
 
-ALARMS = """
-from backup.deployment import Deployment
-print(*(raised.alarm.key for raised in Deployment.open().teller.alarms.raised()))
-"""
-
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
@@ -49,7 +44,7 @@ def ready_files(stack: Stack) -> list[str]:
 
 def alarms(stack: Stack) -> list[str]:
     """Return the keys of the alarms that stand, except those of the disk: that is the test machine's own."""
-    keys = stack.exec("backup", "python3", "-c", ALARMS).stdout.split()
+    keys = [row["key"] for row in stack._history("SELECT key FROM alarm")]
     return [key for key in keys if not key.startswith("disk:")]
 
 

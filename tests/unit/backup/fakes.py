@@ -6,7 +6,7 @@ import json
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from contract import paths
 from contract.supervisor import Database, Repository, Schedule, SupervisorConfig
 
 STANZA = "salespider"
+SYSTEM_ID = 7710425701430951955
 NOON = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 """A Wednesday."""
 
@@ -117,6 +118,10 @@ class World:
     def volumes(self) -> Volumes:
         return self.deployment.volumes
 
+    def reconfigure(self, config: SupervisorConfig) -> None:
+        """Give the deployment another configuration, as if it had been opened with it."""
+        self.deployment = replace(self.deployment, config=config)
+
     def republish(self, config: SupervisorConfig, manifest: str) -> None:
         publish(self.volumes.config, config, manifest)
 
@@ -183,6 +188,9 @@ class FakePostgres(Postgres):
         self.pending_restart: tuple[str, ...] = ()
         self.version_beside = "pgBackRest 2.55.1"
         self.switched = "000000010000000000000005"
+        self.version = "17.6"
+        self.system_id = SYSTEM_ID
+        self.size = 30_000_000
         self.wal = make_wal()
 
     def _answer(self) -> None:
@@ -192,8 +200,18 @@ class FakePostgres(Postgres):
     def server(self) -> Server:
         self._answer()
         return Server(
-            "17.6", 7710425701430951955, self.timeline, self.in_recovery, self.recovery_paused, self.archive_mode, NOON
+            self.version,
+            self.system_id,
+            self.timeline,
+            self.in_recovery,
+            self.recovery_paused,
+            self.archive_mode,
+            NOON,
         )
+
+    def database_bytes(self) -> int:
+        self._answer()
+        return self.size
 
     def archiver(self) -> Archiver:
         self._answer()
@@ -225,11 +243,11 @@ class FakePostgres(Postgres):
         return self.pending_restart
 
 
-def wal_segment(name: str, content: bytes = b"", *, of: str | None = None) -> bytes:
+def wal_segment(name: str, content: bytes = b"", *, of: str | None = None, system_id: int = SYSTEM_ID) -> bytes:
     """A segment of 4 KiB with the header of its first page; `of` names the segment it was before it was recycled."""
     size, told = 4096, of or name
     address = (int(told[8:16], 16) << 32) + int(told[16:], 16) * size
-    header = struct.pack("=HHIQ", 0xD116, 2, int(told[:8], 16), address)
+    header = struct.pack("=HHIQIIQ", 0xD116, 2, int(told[:8], 16), address, 0, 0, system_id)
     return (header + content).ljust(size, b"\0")
 
 
@@ -295,20 +313,32 @@ def make_backup(label: str = "20260301-020000F", **given: Any) -> pgbackrest.Bac
         "repository_bytes": 4_000_000,
         "has_errors": False,
         "prior": None,
+        "system_id": 7710425701430951955,
+        "version": "17",
     }
     return pgbackrest.Backup(**{**values, **given})
 
 
 def make_info(*backups: pgbackrest.Backup, **given: Any) -> pgbackrest.Info:
-    """What a good, encrypted repository says that holds these backups."""
+    """What good, encrypted repositories say that hold these backups: the first one, and each that has a backup."""
+    keys = sorted({1, *(backup.repo for backup in backups)})
     values: dict[str, Any] = {
         "stanza": STANZA,
-        "repositories": (pgbackrest.RepositoryStatus(1, "aes-256-cbc", 0, "ok"),),
+        "repositories": tuple(pgbackrest.RepositoryStatus(key, "aes-256-cbc", 0, "ok") for key in keys),
         "backups": tuple(sorted(backups, key=lambda b: (b.stopped, b.label))),
-        "archive": (pgbackrest.ArchiveRange(1, "17-1", "000000010000000000000001", "000000010000000000000005"),),
-        "system_ids": (7710425701430951955,),
+        "system_ids": (SYSTEM_ID,),
+        **given,
     }
-    return pgbackrest.Info(**{**values, **given})
+    clusters = given.get("clusters") or tuple(
+        pgbackrest.Cluster(repository.key, number, system_id, 17)
+        for repository in values["repositories"]
+        for number, system_id in enumerate(values["system_ids"], start=1)
+    )
+    archive = tuple(
+        pgbackrest.ArchiveRange(c.repo, f"{c.version}-{c.id}", "000000010000000000000001", "000000010000000000000005")
+        for c in clusters
+    )
+    return pgbackrest.Info(**{"clusters": clusters, "archive": archive, **values})
 
 
 def info_json(info: pgbackrest.Info) -> bytes:
@@ -321,7 +351,7 @@ def info_json(info: pgbackrest.Info) -> bytes:
         ],
         "backup": [_backup_json(backup) for backup in info.backups],
         "cipher": "mixed",
-        "db": [{"id": 1, "repo-key": 1, "system-id": number, "version": "17"} for number in info.system_ids],
+        "db": [{"id": c.id, "repo-key": c.repo, "system-id": c.system_id, "version": str(c.version)} for c in info.clusters],
         "repo": [
             {"cipher": r.cipher, "key": r.key, "status": {"code": r.code, "message": r.message}} for r in info.repositories
         ],
@@ -330,11 +360,25 @@ def info_json(info: pgbackrest.Info) -> bytes:
     return json.dumps([entry]).encode()
 
 
+def _asked_for(info: pgbackrest.Info, argv: tuple[str, ...]) -> pgbackrest.Info:
+    """What `info` tells when it is asked for one repository, or for all."""
+    only = next((int(word.removeprefix("--repo=")) for word in argv if word.startswith("--repo=")), None)
+    if only is None:
+        return info
+    return replace(
+        info,
+        repositories=tuple(r for r in info.repositories if r.key == only),
+        backups=tuple(b for b in info.backups if b.repo == only),
+        archive=tuple(a for a in info.archive if a.repo == only),
+        clusters=tuple(c for c in info.clusters if c.repo == only),
+    )
+
+
 def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
     return {
         "label": backup.label,
         "type": backup.kind,
-        "database": {"id": 1, "repo-key": backup.repo},
+        "database": {"id": backup.cluster_id, "repo-key": backup.repo},
         "timestamp": {"start": int(backup.started.timestamp()), "stop": int(backup.stopped.timestamp())},
         "archive": {"start": backup.wal_start, "stop": backup.wal_stop},
         "lsn": {"start": "0/2000028", "stop": backup.lsn_stop},
@@ -359,6 +403,11 @@ class Reply:
     does: Callable[[], None] = lambda: None
 
 
+STORED = json.dumps(
+    {"000000010000000000000002-3aaa6ab7f7fa24d981f6f2a785273180f6da1b0c.lz4": {"type": "file", "size": 69376}}
+).encode()
+"""The answer of `repo-ls` when the segment that was asked for is in the archive."""
+
 OPENS = process.Captured(0, b"[backrest]\nbackrest-format=5\n", "")
 """The answer for an info file that the configured passphrase opens."""
 
@@ -370,9 +419,11 @@ class FakePgbackrest:
     info: pgbackrest.Info = field(default_factory=make_info)
     info_answer: process.Captured | None = None
     stopped_cleanly: bool = False
+    control_system_id: int = SYSTEM_ID
     replies: Iterator[Reply] = field(default_factory=lambda: iter(()))
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
+    segment_answer: process.Captured = field(default_factory=lambda: process.Captured(0, STORED, ""))
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
 
@@ -389,8 +440,11 @@ class FakePgbackrest:
 
     def run(self, argv: tuple[str, ...], on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
         self.ran.append(argv)
+        reply = next(self.replies, None)
+        if reply is None and "expire" in argv:  # every proven backup ends with it; scripted only where it is the matter
+            return process.Finished(0, (), 0.1)
+        assert reply is not None, argv
         self.limits.append(limits)
-        reply = next(self.replies)
         reply.does()
         for line in reply.lines:
             on_line(line)
@@ -405,9 +459,14 @@ class FakePgbackrest:
                 return answer
         if argv[0] == "pg_controldata":
             state = b"shut down" if self.stopped_cleanly else b"in production"
-            return process.Captured(0, b"pg_control version number:  1700\nDatabase cluster state:  " + state + b"\n", "")
+            lines = b"Database system identifier:  %d\nDatabase cluster state:  %s\n" % (self.control_system_id, state)
+            return process.Captured(0, b"pg_control version number:  1700\n" + lines, "")
+        if "expire" in argv:  # with --dry-run
+            return process.Captured(0, b"", "")
+        if argv[-1].startswith("archive/"):  # `repo-ls`, the last proof of a backup
+            return self.segment_answer
         assert "info" in argv, argv
-        return self.info_answer or process.Captured(0, info_json(self.info), "")
+        return self.info_answer or process.Captured(0, info_json(_asked_for(self.info, argv)), "")
 
     @property
     def verbs(self) -> list[str]:

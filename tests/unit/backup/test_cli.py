@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,39 +10,19 @@ from datetime import timedelta
 import click
 import pytest
 
-from backup import __main__ as entry
-from backup import checks, cli, lateness, oplock, process, supervisor
+from backup import checks, cli, lateness, oplock, process, supervise
 from backup.checks import Finding
-from backup.commands import opening, taking
+from backup.commands import taking
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.pgbackrest import RepositoryStatus
 from backup.state.history import Beginning, Ending
-from backup.watch import look
-from backup.watch.readings import Volume
 from contract.exits import Exit
-from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_info
+from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_config, make_info
 
 FULL = make_backup("20260304-110000F")
 NEW = make_backup("20260304-120000F")
 
 Type = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
-    """Type a command; return its exit code and what it printed on both streams."""
-    monkeypatch.setattr(Deployment, "open", lambda *_args: world.deployment)
-    monkeypatch.setattr(opening, "stop_on_signals", lambda _stop: None)
-    monkeypatch.setattr(look, "volumes", lambda _deployment: (Volume("data", (), 60_000_000_000, 100_000_000_000),))
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["salespider-backup", *words])
-        with pytest.raises(SystemExit) as left:
-            sys.exit(entry.run())
-        printed = capsys.readouterr()
-        return int(left.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -60,11 +39,16 @@ def test_a_backup_says_what_was_made_and_how_long_it_took(command: Type, engine:
     engine.script(Reply(does=engine.lists(NEW), seconds=12.34))
     code, out, _ = command("backup")
     assert code == Exit.OK
-    assert out.splitlines()[-1] == "Done: full backup 20260304-120000F, 12.3 s."
+    assert out.splitlines()[-2:] == [
+        "Done: full backup 20260304-120000F, 12 s.",
+        "  database 30.0 MB, copied 30.0 MB, stored 4.0 MB (ratio 7.5), 2.4 MB/s",
+    ]
     assert engine.ran[1][2:4] == ("--repo=1", "--type=full")
 
 
-def test_type_and_repository_can_be_chosen(command: Type, engine: FakePgbackrest) -> None:
+def test_type_and_repository_can_be_chosen(command: Type, world: World, engine: FakePgbackrest) -> None:
+    world.reconfigure(make_config(repositories=2))
+    engine.info = make_info(FULL, make_backup(FULL.label, repo=2))
     engine.script(Reply(63, stopped_by="stop"))
     command("backup", "--type=diff", "--repo=2")
     assert engine.ran[1][2:4] == ("--repo=2", "--type=diff")
@@ -75,10 +59,10 @@ def test_type_and_repository_can_be_chosen(command: Type, engine: FakePgbackrest
     [
         (
             "failed",
-            Reply(49),
+            Reply(57),
             (
-                "full backup: pgbackrest exit code 49 (host-connect)\n"
-                "HINT: the repository's host cannot be reached: check name and network\n"
+                "full backup: pgbackrest exit code 57 (db-query)\n"
+                "HINT: read the database's log: `docker logs salespider-postgres`\n"
             ),
         ),
         ("stopped", Reply(63, stopped_by="stop"), "full backup: stopped on request\nHINT: run it again\n"),
@@ -90,6 +74,13 @@ def test_a_backup_that_is_not_proven_is_exit_code_15(
     engine.script(reply)
     code, _, err = command("backup")
     assert (code, err) == (Exit.BACKUP_FAILED, message), case
+
+
+def test_a_backup_that_cannot_begin_has_the_code_of_its_reason(command: Type, world: World, engine: FakePgbackrest) -> None:
+    world.postgres.down = "the database system is starting up"
+    code, _, err = command("backup")
+    assert code == Exit.DATABASE
+    assert err.startswith("database: the database system is starting up\nHINT: ")
 
 
 def test_a_backup_while_a_restore_runs_is_exit_code_12_when_patience_ends(
@@ -215,7 +206,7 @@ def test_waiting_too_long_is_exit_code_15(command: Type) -> None:
 
 
 def test_the_supervisors_exit_code_is_the_commands(command: Type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "supervise", lambda _deployment: Exit.TERMINATED)
+    monkeypatch.setattr(supervise, "supervise", lambda _deployment: Exit.TERMINATED)
     assert command("supervise")[0] == 143
 
 

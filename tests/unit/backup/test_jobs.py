@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from backup import jobs, oplock, process
+from backup import attempts, jobs, oplock, process
 from backup.jobs import BackupRequest, Outcome, RepositoryError
 from backup.pgbackrest import RepositoryStatus
-from backup.state.history import Beginning
+from backup.state.history import Beginning, Ending, Sizes
 from contract import events
 from contract.exits import Exit
 from contract.supervisor import BackupType
@@ -32,6 +33,7 @@ from tests.unit.backup.fakes import (
 OLD = make_backup("20260301-020000F")
 NEW = make_backup("20260304-120000F")
 FULL = BackupRequest("full", 1, "manual", "asked for by the operator")
+DIFF = BackupRequest("diff", 1, "schedule", "scheduled")
 LOCKED = (
     "P00  ERROR: [050]: unable to acquire lock on file '/lock/salespider-backup-1.lock': Resource temporarily unavailable",
 )
@@ -48,17 +50,31 @@ def test_a_backup_that_is_listed_afterwards_succeeds(world: World, engine: FakeP
     engine.info = make_info(OLD)
     engine.script(Reply(does=engine.lists(OLD, NEW), lines=("P00   INFO: new backup label = …",), seconds=12.0))
     assert take(world) == Outcome(
-        "succeeded", 0, f"full backup {NEW.label}", "", NEW.label, 12.0, ("P00   INFO: new backup label = …",)
+        "succeeded",
+        0,
+        f"full backup {NEW.label}",
+        label=NEW.label,
+        seconds=12.0,
+        tail=("P00   INFO: new backup label = …",),
+        sizes=Sizes(30_000_000, 30_000_000, 4_000_000),
+        kind="full",
     )
-    assert engine.verbs == ["info", "backup", "info"]
+    assert engine.verbs == ["info", "backup", "info", "repo-ls", "expire", "expire"]
     assert engine.ran[1][2:4] == ("--repo=1", "--type=full")
 
 
-def test_the_first_diff_becomes_a_full_one_and_says_so(world: World, engine: FakePgbackrest) -> None:
-    engine.script(Reply(does=engine.lists(NEW)))
-    outcome = take(world, BackupRequest("diff", 1, "schedule", "scheduled"))
-    assert outcome.state == "succeeded"
-    assert outcome.message == f"full backup {NEW.label} (full instead of diff: there was none to build on)"
+def test_old_backups_go_only_after_a_proven_one(world: World, engine: FakePgbackrest) -> None:
+    for reply in (Reply(57), Reply(0), Reply(does=engine.lists(OLD, make_backup(NEW.label, has_errors=True)))):
+        engine.script(reply)
+        assert take(world).state == "failed"
+    assert "expire" not in engine.verbs
+    assert all("--no-expire-auto" in argv for argv in engine.ran if "backup" in argv)
+
+
+def test_nothing_goes_after_a_backup_that_is_not_to_expire(world: World, engine: FakePgbackrest) -> None:
+    engine.script(Reply(does=engine.lists(OLD, NEW)))
+    assert take(world, replace(FULL, expires=False)).state == "succeeded"
+    assert "expire" not in engine.verbs
 
 
 def test_exit_code_0_without_a_new_backup_in_the_list_is_a_failure(world: World, engine: FakePgbackrest) -> None:
@@ -70,33 +86,6 @@ def test_exit_code_0_without_a_new_backup_in_the_list_is_a_failure(world: World,
     assert outcome.hint == "run `make backup-check`"
 
 
-def test_a_new_backup_in_another_repository_proves_nothing(world: World, engine: FakePgbackrest) -> None:
-    engine.script(Reply(does=engine.lists(make_backup(NEW.label, repo=2))))
-    assert take(world).state == "failed"
-
-
-def test_page_checksum_errors_are_a_failure_that_names_the_backup(world: World, engine: FakePgbackrest) -> None:
-    engine.script(Reply(does=engine.lists(OLD, make_backup(NEW.label, has_errors=True))))
-    outcome = take(world)
-    assert (outcome.state, outcome.exit_code, outcome.label) == ("failed", Exit.BACKUP_FAILED, NEW.label)
-    assert outcome.message == f"backup {NEW.label}: page checksum errors, the database's own files are damaged"
-    assert outcome.hint == (f"see `pgbackrest --stanza=salespider info --set={NEW.label}`; earlier backups are kept")
-
-
-def test_a_repository_that_cannot_be_asked_afterwards_leaves_the_backup_unproven(
-    world: World, engine: FakePgbackrest
-) -> None:
-    def vanish() -> None:
-        engine.info_answer = process.Captured(49, b"", "ERROR: [049]: no route to host\n")
-
-    engine.script(Reply(does=vanish))
-    outcome = take(world)
-    assert (outcome.state, outcome.exit_code) == ("failed", Exit.BACKUP_FAILED)
-    assert outcome.message == (
-        "ended, but not proven: pgbackrest info: exit code 49 (host-connect): ERROR: [049]: no route to host"
-    )
-
-
 def test_a_repository_that_cannot_be_asked_before_is_a_failure_without_a_run(world: World, engine: FakePgbackrest) -> None:
     engine.info_answer = process.Captured(0, b"nothing", "")
     outcome = take(world)
@@ -105,15 +94,22 @@ def test_a_repository_that_cannot_be_asked_before_is_a_failure_without_a_run(wor
     assert engine.verbs == ["info"]
 
 
+def test_a_failure_while_everything_is_stopped_is_an_interruption(world: World, engine: FakePgbackrest) -> None:
+    """The database is stopped at the same moment, and may be the first to go."""
+    engine.script(Reply(101, ("P00  ERROR: [101]: NULL result required",), does=world.stop.set))
+    assert take(world).state == "interrupted"
+    assert world.deployment.teller.alarms.raised() == ()
+
+
 @pytest.mark.parametrize(
     ("case", "reply", "state", "message", "hint"),
     [
         (
             "an error of pgbackrest, with its first line",
-            Reply(56, ("P00  ERROR: [056]: unable to find primary cluster", "P00   INFO: aborted")),
+            Reply(57, ("P00  ERROR: [057]: unable to execute query", "P00   INFO: aborted")),
             "failed",
-            "full backup: pgbackrest exit code 56 (db-connect): [056]: unable to find primary cluster",
-            "check that the database is running: `docker logs salespider-postgres`",
+            "full backup: pgbackrest exit code 57 (db-query): [057]: unable to execute query",
+            "read the database's log: `docker logs salespider-postgres`",
         ),
         (
             "an exit code nobody knows",
@@ -155,6 +151,55 @@ def test_how_a_run_ends(
     assert outcome.exit_code == reply.exit_code
 
 
+# --- the type ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_diff_without_a_full_backup_is_taken_as_a_full_one_and_says_so(world: World, engine: FakePgbackrest) -> None:
+    engine.script(Reply(does=engine.lists(NEW)))
+    with capture_logs() as logged:
+        outcome = take(world, DIFF)
+    why = "full instead of diff: the repository holds no full backup"
+    assert (outcome.state, outcome.kind, outcome.message) == ("succeeded", "full", f"full backup {NEW.label} ({why})")
+    assert "--type=full" in next(argv for argv in engine.ran if "backup" in argv)
+    (changed,) = [entry for entry in logged if entry["event"] == events.BACKUP_TYPE_CHANGED]
+    assert (changed["type"], changed["requested"], changed["reason"]) == ("full", "diff", why)
+    run = world.deployment.history.last("backup")
+    assert run is not None
+    assert (run.what, run.requested, run.reason) == ("full", "diff", f"scheduled; {why}")
+
+
+def test_after_seven_backups_on_a_full_one_the_next_is_full(world: World, engine: FakePgbackrest) -> None:
+    on_it = tuple(make_backup(f"{OLD.label}_2026030{day}-020000D") for day in range(2, 9))
+    engine.info = make_info(OLD, *on_it)
+    engine.script(Reply(does=engine.lists(OLD, *on_it, make_backup("20260309-120000F"))))
+    outcome = take(world, DIFF)
+    assert outcome.message == "full backup 20260309-120000F (full instead of diff: 7 backups since the last full)"
+
+
+def test_a_forced_full_backup_that_failed_is_taken_again_as_a_full_one(world: World, engine: FakePgbackrest) -> None:
+    """Another type would delete what pgbackrest could resume, and a failed one has taken nothing from the window."""
+    on_it = tuple(make_backup(f"{OLD.label}_2026030{day}-020000D") for day in range(2, 9))
+    engine.info = make_info(OLD, *on_it)
+    for _ in range(2):
+        engine.script(Reply(57))
+        assert take(world, DIFF).kind == "full"
+
+
+def test_a_second_unscheduled_full_backup_within_a_day_is_not_taken(world: World, engine: FakePgbackrest) -> None:
+    damaged = make_backup("20260304-110000F", has_errors=True)
+    begun = world.deployment.history.begin(Beginning("backup", "full", 1, "schedule", "forced", "diff"), NOON)
+    world.deployment.history.end(begun, Ending("succeeded", 0, damaged.label, ""), NOON)
+    engine.info = make_info(OLD, damaged)
+    diff = make_backup(f"{damaged.label}_20260304-120500D")
+    engine.script(Reply(does=engine.lists(OLD, damaged, diff)))
+    with capture_logs() as logged:
+        outcome = take(world, DIFF)
+    assert outcome.message.startswith(
+        f"diff backup {diff.label} (no full backup although the last full one, {damaged.label}"
+    )
+    assert events.BACKUP_TYPE_CHANGED not in [entry["event"] for entry in logged]
+
+
 # --- the record and the log -------------------------------------------------------------------------------------------
 
 
@@ -180,6 +225,7 @@ def test_a_run_that_was_killed_before_is_closed_when_the_next_one_has_the_lock(w
 def test_what_pgbackrest_prints_is_in_the_log_file_of_the_type(
     world: World, engine: FakePgbackrest, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    engine.info = make_info(OLD)
     engine.script(Reply(does=engine.lists(make_backup("20260301-020000F_20260304-120000D")), lines=("one", "two")))
     take(world, BackupRequest("diff", 1, "manual", "why not"))
     assert (world.volumes.log / "backup-diff.log").read_text() == "one\ntwo\n"
@@ -190,7 +236,7 @@ def test_what_pgbackrest_prints_is_in_the_log_file_of_the_type(
     ("reply", "event", "level"),
     [
         (Reply(0), events.BACKUP_FAILED, "error"),
-        (Reply(50 + 6), events.BACKUP_FAILED, "error"),
+        (Reply(57), events.BACKUP_FAILED, "error"),
         (Reply(63, stopped_by="stop"), events.BACKUP_INTERRUPTED, "warning"),
     ],
 )
@@ -202,18 +248,74 @@ def test_the_end_of_a_run_is_an_event(world: World, engine: FakePgbackrest, repl
     assert logged[1]["log_level"] == level
 
 
-def test_a_success_is_an_event_with_the_label(world: World, engine: FakePgbackrest) -> None:
+def test_a_success_is_an_event_with_all_that_is_known(world: World, engine: FakePgbackrest) -> None:
     engine.script(Reply(does=engine.lists(NEW), seconds=12.34))
     with capture_logs() as logged:
         take(world)
     assert logged[-1] == {
         "event": events.BACKUP_SUCCEEDED,
         "log_level": "info",
+        "message": f"full backup {NEW.label}",
         "label": NEW.label,
         "type": "full",
+        "requested": "full",
         "repo": 1,
         "seconds": 12.3,
+        "attempts": 1,
+        "database_bytes": 30_000_000,
+        "copied_bytes": 30_000_000,
+        "stored_bytes": 4_000_000,
     }
+
+
+def test_failures_are_one_alarm_and_the_next_success_one_recovery(world: World, engine: FakePgbackrest) -> None:
+    with capture_logs() as logged:
+        for _ in range(3):
+            engine.script(Reply(57))
+            take(world)
+        assert [raised.alarm.key for raised in world.deployment.teller.alarms.raised()] == ["backup:1"]
+        for _ in range(2):
+            engine.info = make_info(OLD)
+            engine.script(Reply(does=engine.lists(OLD, NEW)))
+            take(world)
+    assert world.deployment.teller.alarms.raised() == ()
+    told = [entry["event"] for entry in logged if entry["event"] != events.BACKUP_STARTED]
+    failed, succeeded = events.BACKUP_FAILED, events.BACKUP_SUCCEEDED
+    assert told == [failed, failed, failed, succeeded, events.BACKUP_RECOVERED, succeeded], "the log has every run"
+
+
+def test_an_alarm_is_of_one_repository(world: World, engine: FakePgbackrest) -> None:
+    world.reconfigure(make_config(repositories=2))
+    both = make_info(OLD, make_backup(OLD.label, repo=2))
+    engine.info = both
+    engine.script(Reply(57))
+    take(world)
+    engine.script(Reply(does=engine.lists(*both.backups, make_backup(NEW.label, repo=2))))
+    assert take(world, replace(FULL, repo=2)).state == "succeeded"
+    assert [raised.alarm.key for raised in world.deployment.teller.alarms.raised()] == ["backup:1"]
+
+
+def test_an_interrupted_run_is_no_alarm_and_may_be_tried_again(world: World, engine: FakePgbackrest) -> None:
+    engine.script(Reply(63, stopped_by="stop"))
+    take(world)
+    assert world.deployment.teller.alarms.raised() == ()
+    run = world.deployment.history.last("backup")
+    assert run is not None
+    assert (run.state, run.retryable) == ("interrupted", True)
+
+
+def test_the_record_has_attempts_sizes_and_whether_trying_again_can_help(world: World, engine: FakePgbackrest) -> None:
+    engine.script(Reply(49), Reply(does=engine.lists(NEW)))
+    take(world)
+    run = world.deployment.history.last("backup")
+    assert run is not None
+    assert (run.attempts, run.retryable, run.requested) == (2, False, "full")
+    assert (run.database_bytes, run.copied_bytes, run.stored_bytes) == (30_000_000, 30_000_000, 4_000_000)
+    engine.script(Reply(64))
+    take(world)
+    run = world.deployment.history.last("backup")
+    assert run is not None
+    assert (run.attempts, run.retryable, run.database_bytes) == (1, True, None)
 
 
 # --- locks ------------------------------------------------------------------------------------------------------------
@@ -240,16 +342,10 @@ def test_a_busy_pgbackrest_is_tried_again_until_it_is_free(world: World, engine:
     assert all(1 <= seconds <= 3 for seconds in world.stop.waits)
 
 
-def test_nothing_else_is_tried_again(world: World, engine: FakePgbackrest) -> None:
-    engine.script(Reply(49))
-    take(world)
-    assert engine.verbs.count("backup") == 1
-
-
 def test_when_patience_ends_the_last_answer_is_the_result(
     world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "LOCK_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(attempts, "LOCK_PATIENCE_SECONDS", 0.0)
     engine.script(Reply(50, LOCKED))
     outcome = take(world)
     assert outcome.state == "failed"
@@ -355,7 +451,7 @@ def test_the_stanza_is_created_and_its_lines_handed_on(world: World, engine: Fak
     lines: list[str] = []
     engine.script(Reply(lines=("P00   INFO: stanza-create for stanza 'salespider' on repo1",)))
     assert jobs.create_stanza(world.deployment, lines.append).state == "succeeded"
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]
     assert lines == ["P00   INFO: stanza-create for stanza 'salespider' on repo1"]
 
 
@@ -367,4 +463,4 @@ def test_a_stanza_of_another_cluster_is_a_failure_and_nothing_is_upgraded(world:
         "[028]: backup and archive info files exist but do not match the database"
     )
     assert outcome.hint == "the stanza belongs to another database cluster; see the guide, 'another cluster'"
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]

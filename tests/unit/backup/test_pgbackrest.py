@@ -23,7 +23,14 @@ IN_SUMMER = datetime(2026, 7, 1, 14, 30, 0, 123456, tzinfo=timezone(timedelta(ho
 COMMANDS = [
     (
         pgbackrest.backup("x", 2, "diff"),
-        ("pgbackrest", "--stanza=x", "--repo=2", "--type=diff", "--log-level-console=detail", "backup"),
+        ("pgbackrest", "--stanza=x", "--repo=2", "--type=diff", "--no-expire-auto", "--log-level-console=info", "backup"),
+    ),
+    (
+        pgbackrest.backup("x", 1, "full", warnings=False),
+        (
+            "pgbackrest", "--stanza=x", "--repo=1", "--type=full", "--no-expire-auto",
+            "--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off", "backup",
+        ),
     ),
     (pgbackrest.stanza_create("x"), ("pgbackrest", "--stanza=x", "--log-level-console=info", "stanza-create")),
     (pgbackrest.check("x"), ("pgbackrest", "--stanza=x", "--log-level-console=info", "check")),
@@ -101,8 +108,9 @@ def test_every_exit_code_has_a_name_of_its_own_and_a_hint() -> None:
         (75, "backup-set-invalid", False),
         (95, "crypto", False),
         (126, "unknown", False),
-        (-9, "signal 9", False),
-        (-15, "signal 15", False),
+        (-9, "signal 9", True),
+        (-15, "signal 15", True),
+        (-11, "signal 11", False),
     ],
 )
 def test_an_exit_code_says_its_name_and_whether_trying_again_can_help(code: int, name: str, retry: bool) -> None:
@@ -148,6 +156,8 @@ def test_a_real_answer_is_read_whole() -> None:
         repository_bytes=1968128,
         has_errors=False,
         prior="20261121-011108F",
+        system_id=7710425701430951955,
+        version="17",
     )
 
 

@@ -97,6 +97,16 @@ WHERE = "repository 1 (/var/lib/pgbackrest1)"
             Trouble(
                 f"{WHERE}: pgbackrest exit code 49 (host-connect): ERROR: [049]: no route? to host",
                 "the repository's host cannot be reached: check name and network",
+                may_pass=True,
+            ),
+        ),
+        (
+            True,
+            Captured(-9, b"", ""),
+            Trouble(
+                f"{WHERE}: no answer within 60 s",
+                "check the network between this host and the repository, and the repository's own state",
+                may_pass=True,
             ),
         ),
     ],
@@ -154,7 +164,7 @@ def test_the_supervisor_says_it_and_tries_again_with_growing_delays(world: World
     engine.info_files = {}
     scene.tick()
     scene.do(Reply())
-    assert engine.verbs == ["stanza-create"]
+    assert engine.verbs == ["info", "stanza-create"]
 
 
 def test_the_status_says_it_instead_of_the_engine(world: World, engine: FakePgbackrest) -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from backup import health_server
-from backup import supervisor as module
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
-from backup.health_server import HealthServer
+from backup import identity
+from backup.deployment import BackupsOffError, ConfigurationError
 from backup.jobs import Outcome
+from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.runner import Job, Runner
 from backup.supervisor import Supervisor
-from backup.watch.watcher import Watcher
 from contract import events
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_world, runs_of
@@ -138,6 +134,19 @@ def test_it_waits_for_the_restart_that_switches_archiving_on(scene: Scene) -> No
     assert scene.tick(seconds=5) == "creating the stanza"
 
 
+def test_beside_another_cluster_it_waits_with_an_alarm_until_that_is_over(scene: Scene) -> None:
+    deployment, postgres = scene.world.deployment, scene.world.postgres
+    identity.remember(deployment, postgres.server(), 30_000_000)
+    postgres.system_id = 1
+    for _ in range(3):
+        assert scene.tick(seconds=60).startswith("waiting: the running database is another cluster than the one")
+    assert [raised.alarm.key for raised in deployment.teller.alarms.raised()] == ["identity"]
+    assert scene.runner.submitted == 0
+    identity.adopted(deployment, postgres.server(), None)
+    assert scene.tick(seconds=60) == "creating the stanza"
+    assert deployment.teller.alarms.raised() == ()
+
+
 def test_a_stanza_that_cannot_be_created_is_tried_again_with_growing_delays(scene: Scene) -> None:
     delays = []
     for expected in (2, 5, 15, 60, 300, 900, 3600, 3600):
@@ -159,12 +168,13 @@ def test_a_failed_first_backup_is_tried_again_after_a_delay(scene: Scene) -> Non
     scene.tick()
     scene.do(Reply())
     scene.tick()
-    scene.do(Reply(49))
-    assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:02 UTC"
-    assert scene.tick(seconds=2) == "taking the first full backup"
-    scene.do(Reply(49))
-    assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:07 UTC"
-    assert scene.tick(seconds=5) == "taking the first full backup"
+    scene.do(Reply(42))
+    assert scene.tick().startswith("idle; full backup (attempt 2: ")
+    assert scene.tick(seconds=59).startswith("idle; full backup (attempt 2: ")
+    assert scene.tick(seconds=14) == "taking the full backup again"
+    scene.do(Reply(42))
+    assert scene.tick(seconds=299).startswith("idle; full backup (attempt 3: ")
+    assert scene.tick(seconds=62) == "taking the full backup again"
     scene.do(Reply(does=scene.engine.lists(FULL)))
     assert scene.tick().startswith("idle")
     assert [state for _, _, state in runs_of(scene.world.deployment.history)] == ["failed", "failed", "succeeded"]
@@ -184,7 +194,8 @@ def test_a_repository_that_cannot_be_asked_is_waited_for(scene: Scene) -> None:
 def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine: FakePgbackrest) -> None:
     world = make_world(tmp_path, make_config(repositories=2))
     scene, second = Scene(world, engine), make_backup("20260304-120000F", repo=2)
-    engine.info = make_info(FULL)
+    both = tuple(RepositoryStatus(key, "aes-256-cbc", 0, "ok") for key in (1, 2))
+    engine.info = make_info(FULL, repositories=both)
     scene.tick()
     scene.do(Reply())
     assert scene.tick() == "taking the first full backup"
@@ -252,12 +263,26 @@ def test_after_a_success_the_next_runs_are_told(scene: Scene) -> None:
     ]
 
 
-def test_a_backup_that_outlasts_the_next_due_time_is_followed_by_one_for_it(scene: Scene) -> None:
+def test_a_backup_that_outlasts_the_next_due_time_is_told_and_not_doubled(scene: Scene) -> None:
     scene.settle()
     scene.tick(hours=14)
-    scene.world.clock.advance(hours=25)
+    with capture_logs() as logged:
+        assert scene.tick(hours=25) == "taking the scheduled diff backup"
+    assert [entry["event"] for entry in logged] == [events.BACKUP_DUE, events.BACKUP_MISSED, events.BACKUP_OVERLAP]
     scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260306-030000D"))))
-    assert scene.tick() == "taking the scheduled diff backup"
+    assert scene.tick().startswith("idle; next: diff backup at 2026-03-07")
+
+
+def test_a_more_thorough_backup_that_falls_due_meanwhile_is_taken_next(scene: Scene) -> None:
+    scene.settle()
+    scene.tick(days=2, hours=13)
+    scene.tick(minutes=1)
+    scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260305-030000D"))))
+    scene.tick()
+    assert scene.tick(minutes=59) == "taking the scheduled diff backup"
+    assert scene.tick(hours=24) == "taking the scheduled diff backup"
+    scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260306-030000D"))))
+    assert scene.tick(seconds=31) == "taking the scheduled full backup"
 
 
 def test_what_fell_due_while_the_database_was_away_is_taken_when_it_is_back(scene: Scene) -> None:
@@ -269,8 +294,7 @@ def test_what_fell_due_while_the_database_was_away_is_taken_when_it_is_back(scen
     scene.world.postgres.down = ""
     assert scene.tick(seconds=5) == "creating the stanza"
     scene.do(Reply())
-    scene.tick()
-    assert scene.tick(seconds=1) == "taking the scheduled diff backup"
+    assert scene.tick(seconds=30) == "taking the scheduled diff backup"
 
 
 def test_the_schedule_is_read_in_the_zone_of_the_configuration(tmp_path: Path, engine: FakePgbackrest) -> None:
@@ -330,106 +354,3 @@ def test_a_configuration_that_cannot_be_read_ends_it_as_well(scene: Scene) -> No
     (scene.world.volumes.config / "supervisor.json").write_text("{}")
     with pytest.raises(ConfigurationError):
         scene.tick()
-
-
-# --- the loop around it -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def loop(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Exit]]:
-    """`supervise`, for so many ticks; then somebody asks it to stop."""
-    engine.info = make_info(FULL)
-    runners: list[Runner] = []
-
-    def make_runner() -> Runner:
-        runners.append(Runner())
-        return runners[-1]
-
-    def run(ticks: int) -> Exit:
-        left = iter(range(ticks))
-
-        def wait(timeout: float | None = None) -> bool:
-            if next(left, None) is None:
-                world.stop.set()
-            return world.stop.is_set()
-
-        monkeypatch.setattr(world.stop, "wait", wait)
-        monkeypatch.setattr(module, "Runner", make_runner)
-        monkeypatch.setattr(module, "HealthServer", functools.partial(HealthServer, address=("127.0.0.1", 0)))
-        monkeypatch.setattr(health_server, "POLL_SECONDS", 0.01)
-        monkeypatch.setattr(Watcher, "_work", lambda _self: None)
-        monkeypatch.setattr(Watcher, "is_alive", lambda _self: True)
-        return module.supervise(world.deployment)
-
-    yield run
-    for runner in runners:
-        runner.finish(5)
-        assert not runner._thread.is_alive()
-
-
-def test_a_stop_ends_the_loop_in_order_with_143(loop: Callable[[int], Exit], world: World) -> None:
-    world.postgres.down = "connection refused"
-    with capture_logs() as logged:
-        assert loop(3) is Exit.TERMINATED
-    names = [entry["event"] for entry in logged]
-    assert (names[0], names[-1]) == (events.SUPERVISOR_STARTED, events.SUPERVISOR_STOPPED)
-    assert logged[0]["full"] == "0 2 * * 0"
-
-
-def test_what_is_going_on_is_logged_when_it_changes_and_left_as_a_sign_of_life(
-    loop: Callable[[int], Exit], world: World, tmp_path: Path
-) -> None:
-    world.postgres.down = "connection refused"
-    with capture_logs() as logged:
-        loop(1)
-    doing = [e["what"] for e in logged if e["event"] == events.SUPERVISOR_DOING]
-    assert doing == ["waiting for the database (database: connection refused)"]
-    opened = Deployment.open(world.volumes)
-    heartbeat = opened.history.heartbeat()
-    opened.store.close()
-    assert heartbeat is not None
-    assert heartbeat.phase == "waiting for the database (database: connection refused)"
-
-
-def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
-    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks: Iterator[str | Exception] = iter([ZeroDivisionError(), "idle", "idle"])
-
-    def tick(_self: Supervisor) -> str:
-        happens = next(ticks)
-        if isinstance(happens, Exception):
-            raise happens
-        return happens
-
-    monkeypatch.setattr(Supervisor, "tick", tick)
-    with capture_logs() as logged:
-        assert loop(3) is Exit.TERMINATED
-    assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, events.SUPERVISOR_DOING]
-
-
-@pytest.mark.parametrize("thread", [Runner, HealthServer])
-def test_a_dead_thread_ends_the_loop_with_a_failure(
-    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch, thread: type
-) -> None:
-    monkeypatch.setattr(thread, "is_alive", lambda _self: False)
-    assert loop(3) is Exit.UNEXPECTED
-
-
-def test_a_dead_watcher_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        Supervisor, "tick", lambda _self: monkeypatch.setattr(Watcher, "is_alive", lambda _s: False) or "idle"
-    )
-    assert loop(3) is Exit.UNEXPECTED
-
-
-@pytest.mark.parametrize("error", [BackupsOffError("it is none"), ConfigurationError("supervisor.json: gone")])
-def test_an_error_of_the_configuration_goes_through_to_the_command(
-    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def tick(_self: Supervisor) -> str:
-        raise error
-
-    monkeypatch.setattr(Supervisor, "tick", tick)
-    with pytest.raises(type(error)):
-        loop(3)

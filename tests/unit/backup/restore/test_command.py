@@ -10,12 +10,15 @@ from collections.abc import Callable
 import pytest
 
 from backup import __main__ as entry
-from backup import jobs, oplock, process
+from backup import identity, jobs, oplock, process
 from backup.deployment import Deployment
+from backup.pgbackrest import Cluster
+from backup.postgres import Server
 from backup.restore import command as module
 from backup.restore.timeline import FIRST, Branch
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
+    SYSTEM_ID,
     FakeContainer,
     FakePgbackrest,
     Reply,
@@ -98,6 +101,32 @@ def test_a_restore_tells_its_plan_its_steps_and_its_end(
     assert lines[-2].startswith("RESTORED: the database is open since 2026-03-04 12:00:00 UTC on timeline 2; downtime ")
     assert lines[-1] == "Next: take a full backup of the restored database: make backup"
     assert container.calls == ["stop", "start"]
+
+
+def test_a_restored_state_is_the_expected_one_however_small(command: Type, world: World, engine: FakePgbackrest) -> None:
+    before = Server("17.6", SYSTEM_ID, 1, False, False, "on", world.clock())
+    identity.remember(world.deployment, before, 5_000_000_000)
+    assert identity.guard(world.deployment, before, engine.info) is not None
+    engine.script(restored(world))
+    code, out, _ = command("--yes", "backup", FULL.label)
+    assert code == Exit.OK
+    assert "HINT" not in out
+    known = identity.remembered(world.deployment)
+    assert known is not None
+    assert known.database_bytes == world.postgres.size
+    assert world.deployment.teller.alarms.raised() == ()
+
+
+def test_a_restored_backup_of_an_earlier_cluster_stays_an_objection(
+    command: Type, world: World, engine: FakePgbackrest
+) -> None:
+    clusters = (Cluster(1, 1, SYSTEM_ID, 17), Cluster(1, 2, 1, 17))
+    engine.info = make_info(FULL, clusters=clusters)
+    engine.script(restored(world))
+    code, out, _ = command("--yes", "backup", FULL.label)
+    assert code == Exit.OK
+    assert "\nHINT: if the running one is right, `make adopt CONFIRM=yes`" in out
+    assert [raised.alarm.key for raised in world.deployment.teller.alarms.raised()] == ["identity"]
 
 
 def test_everything_that_was_told_is_in_the_log_file(command: Type, world: World, engine: FakePgbackrest) -> None:

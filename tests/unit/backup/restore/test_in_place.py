@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from backup.pgbackrest import RestoreTarget
+from backup.pgbackrest import Cluster, RestoreTarget
 from backup.restore import in_place, tail
 from backup.restore.container import ContainerError
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
 from backup.restore.plan import Plan, RefusedError, Wanted
 from contract.exits import Exit
-from tests.unit.backup.fakes import NOON, FakeContainer, FakePgbackrest, Reply, World, make_backup, wal_segment
+from tests.unit.backup.fakes import NOON, SYSTEM_ID, FakeContainer, FakePgbackrest, Reply, World, make_backup, wal_segment
 
 BACKUP = make_backup("20260301-020000F")
 LATEST = Plan(Wanted("latest"), BACKUP, RestoreTarget("default"), 1)
@@ -335,7 +335,7 @@ def test_a_stop_while_recovery_goes_on_leaves_it_going(scene: Scene) -> None:
 
 
 def settle(scene: Scene, *, complete: bool = True) -> None:
-    scene.steps.settle(archive_must_be_complete=complete)
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=complete)
 
 
 def test_the_last_wal_is_ended_and_waited_for(scene: Scene) -> None:
@@ -386,6 +386,12 @@ def test_a_database_that_cannot_be_asked_is_taken_as_it_is(scene: Scene) -> None
     scene.world.postgres.down = "recovery is in progress"
     settle(scene)
     assert scene.said == ["the database cannot be asked to archive its last WAL (database: recovery is in progress)"]
+
+
+def test_the_wal_of_another_cluster_is_not_waited_for(scene: Scene) -> None:
+    scene.world.postgres.system_id, scene.world.postgres.archived = 1, None
+    settle(scene)
+    assert scene.said == ["the running database is another one (system identifier 1) than the backup is of"]
 
 
 def test_a_restore_is_named_by_its_time() -> None:

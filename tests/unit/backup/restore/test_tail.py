@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backup.restore import tail
-from tests.unit.backup.fakes import wal_segment
+from tests.unit.backup.fakes import SYSTEM_ID, wal_segment
 
 ARCHIVED = "000000010000000000000001"
 WAITING = "000000010000000000000002"
@@ -120,13 +120,22 @@ def test_the_unarchived_segments_are_copied_into_the_new_wal(volume: Path, pgdat
     kept = keep(volume, pgdata)
     new = volume / "new"
     (new / "pg_wal").mkdir(parents=True)
-    assert tail.feed((kept,), new) == 2
+    assert tail.feed((kept,), new, SYSTEM_ID) == 2
     assert sorted(names((new / "pg_wal").iterdir())) == [WAITING, CURRENT]
     fed = new / "pg_wal" / CURRENT
     assert fed.read_bytes() == wal_segment(CURRENT)
     assert fed.stat().st_mode & 0o777 == 0o600
     fed.write_bytes(b"PostgreSQL writes on")
     assert (kept / CURRENT).read_bytes() == wal_segment(CURRENT)
+
+
+def test_the_wal_of_another_cluster_is_not_fed(volume: Path, pgdata: Path) -> None:
+    (pgdata / "pg_wal" / WAITING).write_bytes(wal_segment(WAITING, system_id=1))
+    kept = keep(volume, pgdata)
+    new = volume / "new"
+    (new / "pg_wal").mkdir(parents=True)
+    assert tail.feed((kept,), new, SYSTEM_ID) == 1
+    assert names((new / "pg_wal").iterdir()) == [CURRENT]
 
 
 def test_the_tail_of_a_failed_attempt_before_this_one_is_fed_too_and_the_later_one_wins(volume: Path, pgdata: Path) -> None:
@@ -138,7 +147,7 @@ def test_the_tail_of_a_failed_attempt_before_this_one_is_fed_too_and_the_later_o
     assert tail.kept_directories(volume) == (first, second)
     new = volume / "new"
     (new / "pg_wal").mkdir(parents=True)
-    tail.feed(tail.kept_directories(volume), new)
+    tail.feed(tail.kept_directories(volume), new, None)
     assert (new / "pg_wal" / WAITING).read_bytes() == wal_segment(WAITING)
     assert (new / "pg_wal" / CURRENT).read_bytes() == wal_segment(CURRENT, b"later")
 

@@ -43,6 +43,7 @@ class Scene:
         *volumes: Volume,
         rate: float | None = 0.0,
         minutes: float = 1,
+        seconds: float = 60,
         jumped: bool = False,
         down: bool = False,
     ) -> Verdict:
@@ -50,7 +51,7 @@ class Scene:
         sample = Sample(
             self.now, None if down else wal or make_wal(), volumes or (ROOMY,), "refused" if down else "", rate, rate
         )
-        elapsed = Elapsed.between_looks(60, jumped)
+        elapsed = Elapsed.between_looks(seconds, jumped)
         verdict = judge(self.memory, sample, self.recent[-15:], elapsed, self.allowed)
         self.memory = Memory.from_json(json.loads(json.dumps(verdict.memory.as_json())))  # as a restart would
         assert self.memory == verdict.memory
@@ -172,6 +173,30 @@ def test_archiving_to_nowhere_is_told_although_every_counter_says_all_is_well(
     scene.look()
     assert scene.told[1:] == [(events.ARCHIVER_RECOVERED, "")]
     assert scene.summaries[0].endswith("but what was written meanwhile is not archived")
+
+
+def test_archiving_may_be_off_for_the_moment_of_a_restart(scene: Scene) -> None:
+    scene.look(make_wal(archive_mode="off"), seconds=30)
+    assert scene.told == []
+    scene.look(make_wal(archive_mode="off"), seconds=30)
+    assert scene.told == [(events.ARCHIVER_STALLED, "critical")]
+
+
+def test_a_stall_that_somebody_ends_by_switching_archiving_off_is_the_same_stall_and_worse(scene: Scene) -> None:
+    for minute in range(1, 31):
+        scene.look(waiting(minute, minute, **FAILED))
+    began = scene.open["archiver"].facts["since"]
+    scene.look(make_wal(archive_command="/bin/true"))
+    assert scene.open["archiver"].facts["since"] == began
+    assert scene.told == [(events.ARCHIVER_STALLED, "warning"), (events.ARCHIVER_STALLED, "critical")]
+    scene.look()
+    assert scene.summaries == ["archiving works again after 32 min 0 s, but what was written meanwhile is not archived"]
+
+
+def test_while_an_attempt_fails_nothing_says_that_archiving_works(scene: Scene) -> None:
+    verdict = scene.look(waiting(1, 1, **FAILED))
+    assert verdict.archiver == "failing"
+    assert "archiver" not in {over.key for over in verdict.over}
 
 
 def test_an_empty_command_keeps_the_log_and_is_told_as_well(scene: Scene) -> None:
@@ -326,6 +351,15 @@ def test_a_single_failed_attempt_is_no_alarm_of_the_disk() -> None:
     assert scene.told == []
 
 
+def test_the_alarm_of_the_hours_stands_while_the_archive_catches_up() -> None:
+    scene = Scene(Thresholds(disk_percent=99))
+    volume = Volume("data", (), 56 * GB, 1000 * GB)
+    scene.look(waiting(60, 30, **FAILED), volume, rate=GB / 3600)
+    verdict = scene.look(waiting(50, 25, last_archived_wal="000000010000000000000009"), volume, rate=GB / 3600)
+    assert (verdict.archiver, verdict.full_in_hours) == ("catching up", None)
+    assert "disk:data" in scene.open
+
+
 def test_the_alarm_of_the_hours_ends_with_the_stall() -> None:
     scene = Scene(Thresholds(disk_percent=99))
     stalled(scene, 5 * 1.2)
@@ -424,6 +458,13 @@ def test_a_threshold_of_the_operators_own_counts() -> None:
     assert scene.told == []
     verdict = scene.look(None, filled(96))
     assert verdict.standing[0].severity == "critical"
+
+
+def test_no_patience_at_all_is_a_minute() -> None:
+    scene = Scene(Thresholds(archive_late_minutes=0))
+    assert scene.look().archiver == "working"
+    assert scene.look(waiting(1, 0.9)).archiver == "working"
+    assert scene.look(waiting(1, 1)).archiver == "stalled"
 
 
 def test_the_memory_holds_what_a_restart_needs() -> None:

@@ -136,6 +136,13 @@ def test_what_cannot_be_looked_at_says_so(command: Type) -> None:
     assert "volume repository1 cannot be looked at" in out
 
 
+def test_a_supervisor_that_does_not_look_any_more_is_seen(command: Type, world: World) -> None:
+    watch(world, 0, 60)
+    world.clock.advance(minutes=10)
+    _, out = command()
+    assert "last look 11 min 0 s ago: the supervisor does not look any more" in out
+
+
 # --- JSON -------------------------------------------------------------------------------------------------------------
 
 

@@ -171,6 +171,35 @@ def test_a_database_that_is_away_for_minutes_is_an_alarm(scene: Scene) -> None:
     assert scene.alarms == {}
 
 
+def test_the_time_without_a_supervisor_says_nothing_about_the_database(scene: Scene) -> None:
+    scene.world.postgres.down = "connection refused"
+    scene.look()
+    scene.restart()
+    scene.look(hours=5)
+    assert scene.alarms == {}
+
+
+def test_a_stall_that_ended_while_nobody_looked_is_told_with_all_that_is_known(scene: Scene) -> None:
+    stick(scene.world, 12, 11)
+    scene.look()
+    scene.restart()
+    scene.world.postgres.wal = make_wal(last_archived_wal="000000010000000000000011", last_archived_at=NOON + timedelta(1))
+    with capture_logs() as logged:
+        scene.look()
+    assert [entry["message"] for entry in logged] == [
+        "archiving works again after 12 min 0 s; 12 WAL segments (201.3 MB) caught up"
+    ]
+
+
+def test_what_only_root_may_fill_is_not_free(scene: Scene, disk: Disk) -> None:
+    disk.reserved = 5 * 10**9
+    scene.look()
+    last = scene.samples.last(scene.world.clock.now)
+    assert last is not None
+    assert last.volumes[0].free_bytes == pytest.approx(80 * 10**9, abs=10_000)
+    assert last.volumes[0].used_percent == pytest.approx(20)
+
+
 def test_an_alarm_that_nobody_remembers_ends_with_the_facts(scene: Scene) -> None:
     stick(scene.world, 12, 11)
     scene.look()

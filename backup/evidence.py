@@ -1,0 +1,63 @@
+"""What proves a backup besides its line in `info`: the command lines that ask for it, and their answers. Pure.
+
+Facts are those of pgBackRest 2.55.1: `info --set=LABEL` lists the files with page checksum errors as "error-list", and an
+archived WAL segment lies in a folder named by its first 16 characters, as `SEGMENT-<SHA-1>` with the suffix of its
+compression. Listing a folder that is not there is no error: the answer is empty.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from backup import pgbackrest
+from backup.pgbackrest import Argv, Backup, Info, UnreadableAnswerError
+
+FOLDER_LENGTH: Final = 16
+MOST_NAMED_FILES: Final = 5
+_QUIET: Final = ("--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+
+
+def backup_details(stanza: str, repo: int, label: str) -> Argv:
+    """Return the command that tells all about one backup as JSON."""
+    return ("pgbackrest", f"--stanza={stanza}", f"--repo={repo}", f"--set={label}", *_QUIET, "info")
+
+
+def damaged_files(stdout: bytes) -> tuple[str, ...]:
+    """Return the files with page checksum errors that the details of a backup name, relative to the data directory.
+
+    Raises UnreadableAnswerError.
+    """
+    stanzas = pgbackrest.parse_stanzas(stdout)
+    return tuple(name for stanza in stanzas for entry in stanza.get("backup", []) for name in entry.get("error-list") or ())
+
+
+def name_files(files: tuple[str, ...]) -> str:
+    """Return a few of the files for a sentence, and how many there are: "in 7 files: base/5/16384, …"."""
+    if not files:
+        return "in files that pgbackrest does not name"
+    named = ", ".join(files[:MOST_NAMED_FILES])
+    more = f" and {len(files) - MOST_NAMED_FILES} more" if len(files) > MOST_NAMED_FILES else ""
+    return f"in {len(files)} file{'s' if len(files) > 1 else ''}: {named}{more}"
+
+
+def archive_id(info: Info, backup: Backup) -> str | None:
+    """Return the archive that a backup's WAL lies in, such as "17-1": the one of its cluster in its repository."""
+    ids = (archive.id for archive in info.archive if archive.repo == backup.repo)
+    return next((id_ for id_ in ids if id_.rpartition("-")[2] == str(backup.cluster_id)), None)
+
+
+def find_segment(stanza: str, repo: int, archive: str, segment: str) -> Argv:
+    """Return the command that lists the files of one WAL segment in an archive as JSON."""
+    where = f"archive/{stanza}/{archive}/{segment[:FOLDER_LENGTH]}"
+    options = (f"--stanza={stanza}", f"--repo={repo}", f"--filter=^{segment}-[0-9a-f]{{40}}", *_QUIET)
+    return ("pgbackrest", *options, "repo-ls", where)
+
+
+def is_stored(stdout: bytes) -> bool:
+    """Tell whether the listing holds a file that is not empty. Raises UnreadableAnswerError."""
+    try:
+        entries = json.loads(stdout)
+        return any(entry["type"] == "file" and entry.get("size", 0) > 0 for entry in entries.values())
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UnreadableAnswerError(f"pgbackrest repo-ls printed no listing: {error}") from error

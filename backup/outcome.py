@@ -1,0 +1,89 @@
+"""What a job is asked for and what became of it: the values between the schedule, the jobs and the record. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+from backup import pgbackrest
+from backup.process import Finished
+from backup.state.history import Ending, Sizes, State
+from contract.exits import Exit
+from contract.supervisor import BackupType
+
+Origin = Literal["schedule", "first", "retry", "manual"]
+
+
+@dataclass(frozen=True)
+class BackupRequest:
+    """What to do and why: `reason` is a sentence for the record. Unless it `expires`, nothing old is removed after it."""
+
+    kind: BackupType
+    repo: int
+    origin: Origin
+    reason: str
+    expires: bool = True
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job did. `message` and `hint` are for people; `label` is the proven new backup, `kind` its type.
+
+    `attempts` counts how often pgbackrest was started over, not how often it waited for a lock. `retryable` means that
+    trying again later can help without anybody doing anything. `sizes` are there when a backup is proven.
+    """
+
+    state: State
+    exit_code: int
+    message: str
+    hint: str = ""
+    label: str | None = None
+    seconds: float = 0.0
+    tail: tuple[str, ...] = ()
+    attempts: int = 1
+    retryable: bool = False
+    sizes: Sizes | None = None
+    kind: BackupType | None = None
+
+    @classmethod
+    def failed(cls, exit_code: int, message: str, hint: str, *, retryable: bool) -> Self:
+        """Return a failure before or after pgbackrest did anything."""
+        return cls("failed", exit_code, message, hint, retryable=retryable)
+
+    def but(self, failure: Outcome) -> Outcome:
+        """Return another result of the same run: with this one's attempts, type, duration and last lines."""
+        return replace(failure, attempts=self.attempts, kind=self.kind, seconds=self.seconds, tail=self.tail)
+
+    def ending(self) -> Ending:
+        """Return what the record keeps."""
+        return Ending(
+            self.state,
+            self.exit_code,
+            self.label,
+            self.message,
+            self.tail,
+            attempts=self.attempts,
+            retryable=self.retryable,
+            sizes=self.sizes,
+        )
+
+
+def judged(finished: Finished, what: str) -> Outcome:
+    """Return what the end of a pgbackrest command means; `what` names the command for people."""
+    meaning = pgbackrest.meaning(finished.exit_code)
+    tail, seconds, code = finished.tail, finished.seconds, finished.exit_code
+    if finished.stopped_by == "stop":
+        return Outcome("interrupted", code, f"{what}: stopped on request", "", None, seconds, tail, retryable=True)
+    if finished.stopped_by == "deadline":
+        message = f"{what}: stopped after {seconds / 3600:.1f} hours, its deadline"
+        return Outcome("failed", code, message, "see the log for what it waited for", None, seconds, tail)
+    if code != 0:
+        message = f"{what}: pgbackrest exit code {code} ({meaning.name}){error_line(tail)}"
+        return Outcome("failed", code, message, meaning.hint, None, seconds, tail, retryable=meaning.retry)
+    return Outcome("succeeded", Exit.OK, what, "", None, seconds, tail)
+
+
+def error_line(tail: tuple[str, ...]) -> str:
+    """Return ": " and the first error that pgbackrest printed, or nothing."""
+    errors = [line.split("ERROR:", 1)[1].strip() for line in tail if "ERROR:" in line]
+    return f": {errors[0]}" if errors else ""
