@@ -103,9 +103,9 @@ def _holds_own_wal(segment: Path) -> bool:
 
 
 def is_of(segment: Path, system_id: int) -> bool:
-    """Tell whether a segment was written by this cluster; what another one wrote must not reach its `pg_wal`.
+    """Tell whether a segment was written by this cluster: what another one wrote holds nothing of its history.
 
-    Recovery would stop at such a segment, and archiving would for ever after: the repository refuses it.
+    PostgreSQL refuses such a segment by the same number; it must not be counted as saved, nor lie where it is looked for.
     """
     with segment.open("rb") as file:
         file.seek(_SYSTEM_ID_AT)

@@ -228,6 +228,10 @@ class Stack:
         """Return the rows of the supervisor's history, oldest first."""
         return self._history("SELECT * FROM run ORDER BY id")
 
+    def alarms(self) -> list[dict[str, Any]]:
+        """Return the open alarms, the oldest first: key, event, message, hint, …"""
+        return self._history("SELECT * FROM alarm ORDER BY since")
+
     def doing(self, since: float = 0) -> str:
         """Return what the supervisor says it is doing, or nothing when it has not said so since that time."""
         rows = self._history("SELECT phase, at FROM heartbeat")
