@@ -19,7 +19,7 @@ IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
 .PHONY: recovery-kit recovery-kit-verify
-.PHONY: backup backup-diff backup-incr backup-info backup-check backup-history
+.PHONY: backup backup-diff backup-incr backup-info backup-check schedule backup-history
 .PHONY: retention adopt stanza-upgrade
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
@@ -80,6 +80,9 @@ backup-info: ## list the backups
 
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
+
+schedule: ## the next ten runs, in local time and UTC
+	@$(IN_BACKUP) schedule
 
 backup-history: ## list the latest runs and how they ended
 	@$(IN_BACKUP) history

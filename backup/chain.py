@@ -2,7 +2,8 @@
 
 A differential or incremental backup is worth what the full one below it is worth. So there are reasons to take a full
 one instead; and one not to: retention by count keeps a number of full backups, so every one outside the schedule takes
-from the window. Hence at most one of them a day, unless there is nothing at all to build on.
+from the window. Hence at most one of them a day, unless there is nothing at all to build on; and none in reply to damage
+that the last two show, since one after the other would push the good ones out.
 """
 
 from __future__ import annotations
@@ -60,12 +61,19 @@ def choose(asked: BackupType, backups: tuple[Backup, ...], chain: ChainFacts, no
         return Choice("full", "the repository holds no full backup")
     if trouble := _another_cluster(fulls[-1], chain):
         return Choice("full", trouble)
-    trouble = _worn(fulls[-1], backups, chain)
-    if not trouble:
+    return _for_its_state(asked, fulls, _worn(fulls[-1], backups, chain), chain, now)
+
+
+def _for_its_state(asked: BackupType, fulls: Sequence[Backup], trouble: str, chain: ChainFacts, now: datetime) -> Choice:
+    damage = f"the last full one, {fulls[-1].label}, has page checksum errors" if fulls[-1].has_errors else ""
+    if not trouble and not damage:
         return Choice(asked)
+    if not trouble and len(fulls) > 1 and fulls[-2].has_errors:  # more of them would push the good ones out
+        return Choice(asked, f"no full backup although {damage}: so has the one before, the database itself is damaged")
     if chain.last_forced_full is not None and now - chain.last_forced_full < FORCED_FULL_AT_MOST_EVERY:
-        return Choice(asked, f"no full backup although {trouble}: the last one outside the schedule is less than a day old")
-    return Choice("full", trouble)
+        recent = "the last one outside the schedule is less than a day old"
+        return Choice(asked, f"no full backup although {damage or trouble}: {recent}")
+    return Choice("full", damage or trouble)
 
 
 def _another_cluster(full: Backup, chain: ChainFacts) -> str:
@@ -77,11 +85,7 @@ def _another_cluster(full: Backup, chain: ChainFacts) -> str:
     return ""
 
 
-def _worn(full: Backup, backups: tuple[Backup, ...], chain: ChainFacts) -> str:
-    if full.has_errors:
-        return f"the last full one, {full.label}, has page checksum errors"
+def _worn(full: Backup, backups: Sequence[Backup], chain: ChainFacts) -> str:
     # The label of a differential or incremental backup begins with that of its full one.
     built_on_it = {label for label in {b.label for b in backups} | chain.labels if label.startswith(f"{full.label}_")}
-    if len(built_on_it) >= chain.full_after:
-        return f"{len(built_on_it)} backups since the last full"
-    return ""
+    return f"{len(built_on_it)} backups since the last full" if len(built_on_it) >= chain.full_after else ""

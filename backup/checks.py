@@ -111,9 +111,11 @@ def backups_keep_the_schedule(deployment: Deployment) -> Iterator[Finding]:
     """Compare the last backup of each scheduled type with the schedule, and look for page checksum errors."""
     info = jobs.read_info(deployment)
     expressions = deployment.config.schedule.expressions()
+    running = deployment.history.last("backup", state="running")
     for repository in deployment.config.repositories:
         backups = tuple(b for b in info.backups if b.repo == repository.key)
-        for verdict in policy.freshness(expressions, deployment.zone, backups, deployment.now()):
+        excuse = policy.leeway(deployment.config.thresholds, repository.key, running)
+        for verdict in policy.freshness(expressions, deployment.zone, backups, deployment.now(), excuse):
             name = f"last {verdict.kind}"
             if verdict.problem:
                 yield Finding(name, False, verdict.problem, "see `make status`, then take one now: `make backup`")

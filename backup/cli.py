@@ -21,25 +21,26 @@ from contract.exits import Exit
 from contract.supervisor import BackupType
 
 MANUAL_PATIENCE_SECONDS = 3600.0
-_RESTORE = "restore"
+_LAZY = {"restore": ("backup.restore.command", "restore"), "schedule": ("backup.schedule_command", "show")}
 
 
-class _WithRestore(click.Group):
-    """Loads the restore verbs when they are asked for: the Docker SDK is memory that the supervisor need not carry."""
+class _Lazy(click.Group):
+    """Loads some verbs when they are asked for: the Docker SDK is memory that the supervisor need not carry."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted([*super().list_commands(ctx), _RESTORE])
+        return sorted([*super().list_commands(ctx), *_LAZY])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by its name."""
-        if cmd_name != _RESTORE:
+        if cmd_name not in _LAZY:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module("backup.restore.command").restore
+        module, name = _LAZY[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
 
-@click.group(cls=_WithRestore, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def main() -> None:
     """Backups of the SaleSpider database: run them, look at them, restore them."""
 

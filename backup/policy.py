@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from backup import schedule
 from backup.pgbackrest import Backup, Info
-from contract.supervisor import BackupType
+from backup.state.history import Run
+from contract.supervisor import BackupType, Thresholds
 
 # What may stand in for a due backup of a type: a full one saves all that a differential would.
 _COUNTS_AS: Mapping[BackupType, tuple[str, ...]] = {
@@ -21,8 +23,25 @@ _COUNTS_AS: Mapping[BackupType, tuple[str, ...]] = {
     "incr": ("full", "diff", "incr"),
 }
 
-TOLERANCE = timedelta(hours=2)
-"""How long after its due time a backup may still be under way or waiting before it counts as missing."""
+
+@dataclass(frozen=True)
+class Leeway:
+    """What excuses a missing backup: `late_minutes` since its due time, and a run of at least its type under way.
+
+    `running` is the type of the run that is under way for the repository, None for none.
+    """
+
+    late_minutes: int = Thresholds().late_minutes
+    running: str | None = None
+
+
+NO_RUN: Final = Leeway()
+"""The usual minutes, and nothing under way."""
+
+
+def leeway(thresholds: Thresholds, repo: int, running: Run | None) -> Leeway:
+    """Return what excuses a missing backup in a repository; `running` is the run that the record says is under way."""
+    return Leeway(thresholds.late_minutes, running.what if running and running.repo == repo else None)
 
 
 def needs_first_full(info: Info, repo: int) -> bool:
@@ -41,21 +60,26 @@ class Freshness:
 
 
 def freshness(
-    expressions: Mapping[BackupType, str], zone: ZoneInfo, backups: tuple[Backup, ...], now: datetime
+    expressions: Mapping[BackupType, str],
+    zone: ZoneInfo,
+    backups: tuple[Backup, ...],
+    now: datetime,
+    excuse: Leeway = NO_RUN,
 ) -> tuple[Freshness, ...]:
     """Judge every scheduled type by the backups of one repository.
 
-    A type is late when its last due time is more than the tolerance ago, lies after the first backup (before that
-    there was nobody to keep the schedule), and no sufficient backup has been taken since.
+    A type is late when its last due time is longer ago than the leeway allows, lies after the first backup (before that
+    there was nobody to keep the schedule), no sufficient backup has been taken since, and none is under way.
     """
     verdicts = []
     for kind, expression in expressions.items():
         sufficient = [b for b in backups if b.kind in _COUNTS_AS[kind] and not b.has_errors]
         latest = max(sufficient, key=lambda b: b.stopped, default=None)
-        due_at = schedule.previous_run(expression, zone, now - TOLERANCE)
-        verdicts.append(
-            Freshness(kind, latest, schedule.next_run(expression, zone, now), _lateness(kind, latest, due_at, backups))
-        )
+        due_at = schedule.previous_run(expression, zone, now - timedelta(minutes=excuse.late_minutes))
+        problem = _lateness(kind, latest, due_at, backups)
+        if latest is not None and excuse.running in _COUNTS_AS[kind]:
+            problem = None
+        verdicts.append(Freshness(kind, latest, schedule.next_run(expression, zone, now), problem))
     return tuple(verdicts)
 
 

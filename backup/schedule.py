@@ -144,17 +144,17 @@ def upcoming(expressions: Expressions, zone: ZoneInfo, now: datetime) -> tuple[D
 
 def agenda(expressions: Expressions, zone: ZoneInfo, now: datetime, count: int) -> tuple[Planned, ...]:
     """Return the next `count` runs of all types in order; those that a more thorough one replaces come extra, below it."""
-    every = heapq.merge(
-        *(
-            ((moment, MOST_THOROUGH_FIRST.index(kind)) for moment in _moments(expression, zone, now))
-            for kind, expression in expressions.items()
-        )
-    )
+    every = heapq.merge(*(_ranked_moments(kind, expression, zone, now) for kind, expression in expressions.items()))
     planned: list[Planned] = []
     for moment, together in islice(groupby(every, key=lambda run: run[0]), count):
         first, *others = (MOST_THOROUGH_FIRST[rank] for _, rank in together)
         planned += [Planned(first, moment), *(Planned(kind, moment, replaced_by=first) for kind in others)]
     return tuple(planned)
+
+
+def _ranked_moments(kind: BackupType, expression: str, zone: ZoneInfo, after: datetime) -> Iterator[tuple[datetime, int]]:
+    rank = MOST_THOROUGH_FIRST.index(kind)
+    return ((moment, rank) for moment in _moments(expression, zone, after))
 
 
 def _ranked(kinds: Iterable[BackupType]) -> list[BackupType]:

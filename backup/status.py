@@ -95,14 +95,22 @@ def gather(deployment: Deployment) -> Status:
 def _repository_states(
     deployment: Deployment, info: Info, archiver: Archiver | None, now: datetime
 ) -> tuple[RepositoryState, ...]:
-    expressions, archived = deployment.config.schedule.expressions(), archiver.last_archived_at if archiver else None
+    config = deployment.config
+    archived = archiver.last_archived_at if archiver else None
+    running = deployment.history.last("backup", state="running")
     return tuple(
         RepositoryState(
             repository.key,
             policy.window(info, repository.key, archived),
-            policy.freshness(expressions, deployment.zone, tuple(b for b in info.backups if b.repo == repository.key), now),
+            policy.freshness(
+                config.schedule.expressions(),
+                deployment.zone,
+                tuple(b for b in info.backups if b.repo == repository.key),
+                now,
+                policy.leeway(config.thresholds, repository.key, running),
+            ),
         )
-        for repository in deployment.config.repositories
+        for repository in config.repositories
     )
 
 

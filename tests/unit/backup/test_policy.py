@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,7 +10,8 @@ import pytest
 
 from backup import policy
 from backup.pgbackrest import Backup
-from contract.supervisor import BackupType
+from backup.state.history import Run
+from contract.supervisor import BackupType, Thresholds
 from tests.unit.backup.fakes import make_backup, make_info
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -137,3 +139,38 @@ def test_window(
 ) -> None:
     found = policy.window(make_info(*backups), 1, utc(archived) if archived else None)
     assert (found and (found.earliest, found.latest)) == window, case
+
+
+# --- leeway -----------------------------------------------------------------------------------------------------------
+
+FULL_RUN = Run(1, "backup", "full", 1, "schedule", "", utc("2026-03-08 02:00"), None, "running", None, None, "", "")
+
+
+@pytest.mark.parametrize(
+    ("case", "now", "running", "minutes", "late"),
+    [
+        ("nobody is at it", "2026-03-08 04:01", None, 120, ["full", "diff"]),
+        ("within the minutes that are allowed", "2026-03-08 04:01", None, 122, ["diff"]),
+        ("beyond fewer minutes", "2026-03-08 02:11", None, 10, ["full", "diff"]),
+        ("a full one is under way and serves for both", "2026-03-08 09:00", FULL_RUN, 120, []),
+        (
+            "a differential one does not serve as a full one",
+            "2026-03-08 09:00",
+            replace(FULL_RUN, what="diff"),
+            120,
+            ["full"],
+        ),
+        ("one for another repository", "2026-03-08 09:00", replace(FULL_RUN, repo=2), 120, ["full", "diff"]),
+    ],
+)
+def test_a_backup_is_late_after_the_minutes_allowed_unless_one_is_under_way(
+    case: str, now: str, running: Run | None, minutes: int, late: list[str]
+) -> None:
+    excuse = policy.leeway(Thresholds(late_minutes=minutes), 1, running)
+    verdicts = policy.freshness(WEEKLY, UTC_ZONE, (SUNDAY, MONDAY), utc(now), excuse)
+    assert [v.kind for v in verdicts if v.problem] == late, case
+
+
+def test_a_first_full_backup_under_way_is_none_yet() -> None:
+    (full, _) = policy.freshness(WEEKLY, UTC_ZONE, (), utc("2026-03-08 02:01"), policy.leeway(Thresholds(), 1, FULL_RUN))
+    assert full.problem == "there is no full backup"
