@@ -67,6 +67,7 @@ MAY_EXIT = {
     "setup/__main__.py",
     "backup/__main__.py",
     "backup/commands/health.py",
+    "backup/commands/listing.py",
     "backup/commands/looking.py",
     "backup/commands/supervising.py",
     "backup/restore/command.py",

@@ -256,7 +256,7 @@ def test_progress_is_told_in_bytes_while_it_runs(site: Site, monkeypatch: pytest
     site.publish({"compress-type": "bz2", "compress-level": "9", "process-max": "1"})
     site.create_stanza()
     make_table(site, "large", 300_000)
-    monkeypatch.setattr(live.Log, "every_seconds", 0.05)
+    monkeypatch.setattr(live, "display", lambda request: live.Log(request.repo, every_seconds=0.05))
     with site.deployment() as deployment, capture_logs() as logged:
         outcome = jobs.take_backup(deployment, BackupRequest("full", 1, "schedule", "a test"), 0.0)
     assert outcome.state == "succeeded"
