@@ -92,8 +92,8 @@ def measure(pairs: int) -> list[tuple[float, float, float]]:
 
 
 def main() -> None:
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    gigabytes = float(sys.argv[2]) if len(sys.argv) > 2 else 1.1
+    pairs = int(next(iter(sys.argv[1:]), "8"))
+    gigabytes = float(next(iter(sys.argv[2:]), "1.1"))
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "env"
         settings.write_text(SETTINGS, "utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backup import jobs, live, process
+from backup import jobs, live, preflight, process
 from backup.jobs import BackupRequest, Outcome
 from contract import events
 from contract.exits import Exit
@@ -174,7 +174,8 @@ def test_a_repository_that_is_emptied_locked_or_of_another_passphrase(site: Site
     assert refused(site) == ("repository 1 holds no stanza salespider", Exit.REPOSITORY, False)
 
 
-def test_a_store_that_does_not_answer_is_told_within_seconds(site: Site) -> None:
+def test_a_store_that_does_not_answer_is_told_within_seconds(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "ANSWER_SECONDS", 4.0)
     site.create_stanza()
     store = {"repo1-type": "s3", "repo1-path": "/x", "repo1-s3-bucket": "bucket", "repo1-s3-region": "nowhere"}
     keys = {"repo1-s3-endpoint": "127.0.0.1:9", "repo1-s3-key": "a", "repo1-s3-key-secret": "b"}
@@ -184,7 +185,7 @@ def test_a_store_that_does_not_answer_is_told_within_seconds(site: Site) -> None
         (run,) = deployment.history.recent("backup")
     assert (outcome.state, outcome.exit_code, outcome.retryable) == ("failed", Exit.REPOSITORY, True)
     assert run.finished is not None
-    assert (run.finished - run.started).total_seconds() < 25
+    assert (run.finished - run.started).total_seconds() < 10
 
 
 # --- space ------------------------------------------------------------------------------------------------------------
