@@ -93,7 +93,7 @@ def measure(pairs: int) -> list[tuple[float, float, float]]:
 
 def main() -> None:
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 8
-    gigabytes = float(sys.argv[2]) if len(sys.argv) > 2 else 1.1
+    gigabytes = float(sys.argv[2]) if len(sys.argv) > 2 else 1.1  # noqa: PLR2004 the second argument
     with tempfile.TemporaryDirectory() as folder:
         settings = Path(folder) / "env"
         settings.write_text(SETTINGS, "utf-8")
