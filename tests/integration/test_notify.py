@@ -41,20 +41,7 @@ from tests.integration.receiver import Habit, Request, make_certificate, receive
 from tests.integration.site import wait_until
 
 GUIDE = re.findall(r"\| `([a-z]+://[^`]+)` \|", Path("/src/docs/guide/notifications.md").read_text("utf-8"))
-    "http",
-    "https",
-    "dbus",
-    "glib",
-    "gio",
-    "gnome",
-    "growl",
-    "kde",
-    "macosx",
-    "mqtt",
-    "mqtts",
-    "qt",
-    "windows",
-}
+
 SECRET = "a-signing-secret-of-the-tests"
 TOKEN = "a-bearer-token-of-the-tests"
 
