@@ -22,6 +22,14 @@ RECEIVER = Path(__file__).with_name("receiver.py").read_text("utf-8")
 SECRET = "a-signing-secret-of-this-scenario"
 HOUR = 3600
 NEVER = "0 0 31 12 *"
+VARIABLES = {
+    "BACKUP_SCHEDULE_FULL": NEVER,
+    "BACKUP_SCHEDULE_DIFF": "off",
+    "BACKUP_WEBHOOK_URL": "http://receiver:8080/hook",
+    "BACKUP_WEBHOOK_SECRET": SECRET,
+    "BACKUP_NOTIFY_LEVEL": "all",
+    "BACKUP_HEARTBEAT_URL": "http://receiver:8080/ping",
+}
 STATE = "/var/lib/salespider/state"
 
 
@@ -52,14 +60,7 @@ class Receiver:
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
-    return stacks.running(
-        BACKUP_SCHEDULE_FULL=NEVER,
-        BACKUP_SCHEDULE_DIFF="off",
-        BACKUP_WEBHOOK_URL="http://receiver:8080/hook",
-        BACKUP_WEBHOOK_SECRET=SECRET,
-        BACKUP_NOTIFY_LEVEL="all",
-        BACKUP_HEARTBEAT_URL="http://receiver:8080/ping",
-    )
+    return stacks.running(**VARIABLES)
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +190,17 @@ def test_the_test_notice_shows_the_answer(stack: Stack, receiver: Receiver) -> N
     assert result.code == 22, result.output
     assert "http://receiver:8080: failed after" in result.output
     assert "HINT:" in result.output
+
+
+def test_deploying_asks_changed_receivers_and_goes_on_without_them(stack: Stack) -> None:
+    """Those that took the last test are left alone; others are asked, and a refusal is said and fails nothing."""
+    result = stack.make("deploy")
+    assert (result.code, "receiver:8080: " in result.output.split("protected: ")[1]) == (0, False), result.output
+    stack.configure(PGBACKREST_REPO1_TYPE="posix", **VARIABLES | {"BACKUP_WEBHOOK_TOKEN": "another-token"})
+    result = stack.make("deploy")
+    assert result.code == 0, result.output
+    assert "http://receiver:8080: failed after" in result.output
+    assert "WARNING: notifications do not arrive everywhere" in result.output
 
 
 def test_the_log_names_no_secret_and_says_a_failure_once(stack: Stack) -> None:

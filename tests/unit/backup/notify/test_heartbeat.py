@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from backup import jobs
 from backup.notify.answer import Answer, http
 from backup.notify.delivery import Shift
 from backup.notify.heartbeat import FAILURE, MOST_ATTEMPTS, heartbeat, send_pings
@@ -17,7 +18,7 @@ from backup.state.marks import Marks
 from backup.state.pings import Phase, Pings
 from contract import events
 from contract.receivers import Receivers
-from tests.unit.backup.fakes import NOON, World
+from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, make_backup
 
 URL = "https://hc.example/ping/secret"
 
@@ -52,6 +53,17 @@ def test_pings_arrive_in_order(watched: World) -> None:
     send(watched, monitor)
     assert monitor.heard == ["start", "success", "start", "fail"]
     assert not Pings(watched.deployment.store).is_due(NOON)
+
+
+@pytest.mark.parametrize(("exit_code", "pings"), [(0, ["start", "success"]), (57, ["start", "fail"])])
+def test_a_backup_has_one_at_its_start_and_one_at_its_end(
+    watched: World, engine: FakePgbackrest, exit_code: int, pings: list[Phase]
+) -> None:
+    engine.script(Reply(exit_code, does=engine.lists(make_backup()) if exit_code == 0 else lambda: None))
+    jobs.take_backup(watched.deployment, jobs.BackupRequest("full", 1, "schedule", "due"), 0.0)
+    monitor = Monitor()
+    send(watched, monitor)
+    assert monitor.heard == pings
 
 
 def test_without_an_address_nothing_is_written(world: World) -> None:
