@@ -17,11 +17,10 @@ export COMPOSE_ENV_FILES := $(wildcard $(ENV_FILE))
 COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
-.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate
-.PHONY: recovery-kit recovery-kit-verify
-.PHONY: backup backup-diff backup-incr backup-info backup-check schedule backup-history
-.PHONY: retention adopt stanza-upgrade
-.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
+.PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
+.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: test-long e2e integration check help
 
 ## Running it
 
@@ -37,7 +36,7 @@ stop: ## stop everything, in order; the data stays
 restart: ## restart the database and the supervisor
 	@$(COMPOSE) restart postgres backup
 
-status: ## containers, database, archiver, window, last and next backups
+status: ## containers, database, archiver, disks, window, last and next backups, alarms
 	@$(COMPOSE) ps --all --format 'table {{.Name}}\t{{.Status}}'; echo; $(IN_BACKUP) status
 
 logs: ## follow the log of all containers
@@ -84,7 +83,7 @@ backup-check: ## prove that backups work, and say what was proven
 schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule
 
-backup-history: ## list the latest runs and how they ended
+backup-history: ## list the latest runs: how they ended, durations, sizes, rates
 	@$(IN_BACKUP) history
 
 retention: ## show what the next expire would remove, and the window that remains
@@ -95,6 +94,10 @@ adopt: ## back up the running database although the backups are of another one; 
 
 stanza-upgrade: ## go on after pg_upgrade: back up the new major version from now on
 	@$(IN_BACKUP) stanza-upgrade
+notify-test: ## send a test notice to every receiver now, and show what each answers
+	@$(IN_BACKUP) notify-test
+wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
+	@$(IN_BACKUP) wal-status
 
 ## Restoring (CONFIRM=yes skips the question)
 

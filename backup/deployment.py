@@ -80,6 +80,11 @@ class Volumes:
     pgdata: Path = paths.PGDATA
 
     @property
+    def supervisor_lock(self) -> Path:
+        """Held by the one supervisor that works."""
+        return self.operation_lock.with_name("supervisor.lock")
+
+    @property
     def used_passphrases(self) -> Path:
         """The record that setup reads; it lies beside the history."""
         return self.history.with_name(paths.USED_PASSPHRASES.name)
@@ -171,6 +176,10 @@ class Deployment:
     def zone(self) -> ZoneInfo:
         """The time zone of the schedule."""
         return ZoneInfo(self.config.time_zone)
+
+    def local(self, moment: datetime) -> str:
+        """Return a moment in the zone of the schedule, to the second, for people to read."""
+        return f"{moment.astimezone(self.zone):%Y-%m-%d %H:%M:%S %Z}"
 
     @property
     def first_repository(self) -> Repository:

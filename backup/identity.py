@@ -76,7 +76,7 @@ def alarm(deployment: Deployment, found: Objection) -> None:
         "expected_version": found.expected.version,
         "expected_database_bytes": found.expected.database_bytes,
     }
-    deployment.teller.alarm(Alarm(ALARM_KEY, events.IDENTITY_ALARM, "critical", found.message, found.hint), **facts)
+    deployment.teller.alarm(Alarm(ALARM_KEY, events.IDENTITY_ALARM, "critical", found.message, found.hint), facts)
 
 
 def over(deployment: Deployment, summary: str) -> None:

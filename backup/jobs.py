@@ -14,6 +14,7 @@ from backup import (
     attempts,
     chain,
     identity,
+    lateness,
     live,
     logs,
     oplock,
@@ -31,6 +32,7 @@ from backup.attempts import GRACE_SECONDS, run_patiently
 from backup.deployment import Deployment
 from backup.inventory import RepositoryError, raw_info, read_info
 from backup.notice import Fact, Notice
+from backup.notify.heartbeat import heartbeat
 from backup.outcome import BackupRequest, Outcome, error_line, judged
 from backup.preflight import NotReadyError, Ready
 from backup.state.alarms import Alarm
@@ -198,6 +200,8 @@ def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven
     """Remember whose backup this is, and only now let old ones go: pgbackrest itself would count damaged ones."""
     outcome = proven.outcome
     identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
+    if proven.info is not None:
+        lateness.remember(deployment, proven.info)
     if request.expires and proven.info is not None:
         with logs.job_log(deployment.volumes.log, f"backup-{outcome.kind}.log", PROGRESS_SECONDS) as write:
             retention.expire(deployment, request.repo, proven.info, write)
@@ -220,6 +224,7 @@ def _tell_start(deployment: Deployment, request: BackupRequest) -> None:
     summary = f"{request.kind} backup into repository {request.repo} begins: {request.reason}"
     facts: dict[str, Fact] = {"type": request.kind, "repo": request.repo, "reason": request.reason}
     deployment.teller.tell(Notice(events.BACKUP_STARTED, "debug", summary, facts=facts))
+    heartbeat(deployment, "start")
 
 
 def _tell_change(deployment: Deployment, request: BackupRequest, kind: BackupType, why: str, run: int) -> None:
@@ -245,18 +250,22 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
 
 
 def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "fail")
     facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
+    heartbeat(deployment, "fail")
     alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
     another = outcome.exit_code == Exit.ANOTHER_CLUSTER  # that is an alarm of its own already
-    if another or not deployment.teller.alarm(alarm, **facts):  # the log has every run, told before or not
+    if another or not deployment.teller.alarm(alarm, facts):  # the log has every run, told before or not
         logs.logger().error(events.BACKUP_FAILED, message=outcome.message, hint=outcome.hint, **facts)
 
 
 def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
+    heartbeat(deployment, "success")
     facts |= {"label": outcome.label, "requested": request.kind}
     if outcome.sizes is not None:
         sizes = outcome.sizes
         facts |= {"database_bytes": sizes.database, "copied_bytes": sizes.copied, "stored_bytes": sizes.stored}
     deployment.teller.tell(Notice(events.BACKUP_SUCCEEDED, "info", outcome.message, facts=facts))
+    heartbeat(deployment, "success")
     summary = f"backups into repository {request.repo} succeed again: {outcome.message}"
     deployment.teller.over(alarm_key(request.repo), events.BACKUP_RECOVERED, summary)

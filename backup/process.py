@@ -25,7 +25,7 @@ GONE_POLL_SECONDS: Final = 0.01
 
 # pgbackrest reads PGBACKREST_* as options; a program of ours gets what it needs and nothing else.
 # The last two are what it needs to assume a role in AWS by a web identity.
-_PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ", "PGDATA", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
+_PASSED_ON: Final = ("PATH", "HOME", "LANG", "TZ", "PGDATA", "PYTHONPATH", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE")
 
 StoppedBy = Literal["", "stop", "deadline"]
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
 from backup.deployment import Deployment
-from contract import paths, protection
+from backup.state.alarms import Alarm
+from contract import events, paths, protection
 from contract.protection import UsedPassphrases, VerifiedKit
+
+_ALARM: Final = "protection"
 
 
 def present(deployment: Deployment) -> dict[int, str | None]:
@@ -38,6 +42,16 @@ def remember(deployment: Deployment) -> None:
 def unprotected(deployment: Deployment) -> str | None:
     """Return why the loss of this host would be the loss of the backups, or None when a verified kit is there to help."""
     return protection.unprotected(present(deployment), _verified_kit(deployment.volumes.config))
+
+
+def judge(deployment: Deployment) -> None:
+    """Keep the alarm open while the loss of this host would be the loss of the backups. Raises StoreError."""
+    reason = unprotected(deployment)
+    if reason is None:
+        summary = "a verified recovery kit holds the present passphrases"
+        deployment.teller.over(_ALARM, events.PROTECTION_PRESENT, summary)
+    else:
+        deployment.teller.alarm(Alarm(_ALARM, events.PROTECTION_MISSING, "warning", reason, protection.HINT))
 
 
 def _verified_kit(config: Path) -> VerifiedKit | None:

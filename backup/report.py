@@ -1,27 +1,25 @@
-"""Tables and sentences for people: how backups, findings and the status look on a terminal."""
+"""Tables and sentences for people: how sizes, times, backups and findings look on a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from backup.checks import Finding
 from backup.pgbackrest import Backup, Info
 from backup.policy import Window
 from backup.retention import Forecast
-from backup.state.history import Run
-from backup.status import RepositoryState, Status
 from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of what this module offers
 from backup.units import human_duration as human_duration  # noqa: PLC0414 the same
-from contract import protection
 from contract.supervisor import SupervisorConfig
 
-_NARROW = 100
+if TYPE_CHECKING:
+    from backup.checks import Finding  # which loads much that a table of backups does not need
 
 
 def console() -> Console:
@@ -35,7 +33,7 @@ def local(moment: datetime | None, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z}" if moment else "never"
 
 
-def _foreign(text: str) -> str:
+def foreign(text: str) -> str:
     """Return what another program said, with nothing in it that rich takes for a style or a terminal obeys."""
     return escape("".join(c if c.isprintable() or c == "\n" else "?" for c in text))
 
@@ -80,7 +78,7 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
     for archive in info.archive:
         out.print(f"WAL archive in repository {archive.repo}: {archive.first} … {archive.last}")
     for repository in info.repositories:
-        state = "good" if repository.code == 0 else _foreign(repository.message)
+        state = "good" if repository.code == 0 else foreign(repository.message)
         out.print(f"Repository {repository.key}: {state}; cipher {repository.cipher}")
     if info.bytes_total:
         done = info.bytes_done or 0
@@ -92,35 +90,9 @@ def print_finding(out: Console, finding: Finding) -> None:
     mark = "[green]  ok  [/green]" if finding.good else "[red] FAIL [/red]"
     if finding.good and finding.hint:
         mark = "[yellow] WARN [/yellow]"
-    out.print(f"{mark} {finding.name:<14} {_foreign(finding.seen)}")
+    out.print(f"{mark} {finding.name:<14} {foreign(finding.seen)}")
     if finding.hint:
-        out.print(f"       HINT: {_foreign(finding.hint)}")
-
-
-def print_status(out: Console, status: Status, config: SupervisorConfig) -> None:
-    """Print the one screen that says how things are."""
-    zone = ZoneInfo(config.time_zone)
-    rows: list[tuple[str, str]] = [
-        ("mode", f"backups are on: {config.reason}"),
-        ("supervisor", _foreign(status.doing)),
-    ]
-    rows += _database_rows(status)
-    for repository in config.repositories:
-        cipher = "encrypted" if repository.encrypted else "NOT encrypted"
-        kept = f"keeps {repository.retention_full} full and {repository.retention_diff} differential backups"
-        rows.append((f"repository {repository.key}", f"{repository.type} at {repository.location}, {cipher}, {kept}"))
-        for state in status.repositories:
-            if state.key == repository.key:
-                rows += _repository_rows(state, zone)
-    for name, text in rows:
-        out.print(f"{name:<14} {text}")
-    if status.unprotected:
-        out.print(f"[yellow]WARNING[/yellow]        {_foreign(status.unprotected)}")
-        out.print(f"               HINT: {protection.HINT}")
-    for problem in status.problems:
-        out.print(f"[red]PROBLEM[/red]        {_foreign(problem)}")
-    if not status.problems:
-        out.print("[green]All is as promised.[/green]")
+        out.print(f"       HINT: {foreign(finding.hint)}")
 
 
 def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo) -> None:
@@ -140,47 +112,10 @@ def print_forecasts(out: Console, forecasts: Sequence[Forecast], zone: ZoneInfo)
             )
         out.print(f"  window after   {_reach(found.window_after, zone)}")
         if found.refused:
-            out.print(f"[yellow]  not done[/yellow]       {_foreign(found.refused)}")
+            out.print(f"[yellow]  not done[/yellow]       {foreign(found.refused)}")
 
 
 def _reach(window: Window | None, zone: ZoneInfo) -> str:
     if window is None:
         return "nothing can be restored"
     return f"{local(window.earliest, zone)} … {local(window.latest, zone)} (continuity not checked)"
-
-
-def _repository_rows(state: RepositoryState, zone: ZoneInfo) -> list[tuple[str, str]]:
-    rows = [("  window", "nothing can be restored yet")]
-    if state.window:
-        rows = [("  window", _reach(state.window, zone))]
-    for verdict in state.freshness:
-        last = f"last {local(verdict.latest.stopped, zone)}" if verdict.latest else "none yet"
-        rows.append((f"  {verdict.kind} backup", f"{last}; next {local(verdict.next_at, zone)}"))
-    return rows
-
-
-def _database_rows(status: Status) -> list[tuple[str, str]]:
-    if status.server is None:
-        return [("database", "[red]not reachable[/red]")]
-    state = "in recovery, read-only" if status.server.in_recovery else "open"
-    rows = [("database", f"PostgreSQL {status.server.version}, {state}, timeline {status.server.timeline}")]
-    if status.archiver:
-        age = ""
-        if status.archiver.last_archived_at:
-            age = f", {human_duration(status.at - status.archiver.last_archived_at)} ago"
-        condition = "failing" if status.archiver.is_failing else "working"
-        last = status.archiver.last_archived_wal or "no segment"
-        rows.append(("archiver", f"{condition}; last {last}{age}; {status.waiting_segments} waiting"))
-    return rows
-
-
-def runs_table(runs: tuple[Run, ...], zone: ZoneInfo) -> Table:
-    """Return the latest runs, newest first."""
-    table = Table(title="Runs", title_justify="left", header_style="bold")
-    for heading in ("started", "what", "why", "took", "result"):
-        table.add_column(heading)
-    for run in runs:
-        took = human_duration(run.finished - run.started) if run.finished else ""
-        result = f"{run.state}: {run.message}" if run.message else run.state
-        table.add_row(local(run.started, zone), f"{run.what} {run.kind}", run.reason, took, _foreign(result))
-    return table

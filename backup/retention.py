@@ -119,7 +119,7 @@ def expire(deployment: Deployment, repo: int, info: Info, on_line: Callable[[str
         _tell_done(deployment, ended)
     else:
         alarm = Alarm(alarm_key(repo), events.RETENTION_ALARM, "warning", ended.message, ended.hint)
-        deployment.teller.alarm(alarm, repo=repo)
+        deployment.teller.alarm(alarm, {"repo": repo})
     return ended
 
 

@@ -1,128 +1,201 @@
-"""What is known now, gathered once for `status`: the database, the archiver, the repository, the record of runs."""
+"""What is known now, gathered once for `status`: the database, the disks, the repositories, the record, the open alarms.
+
+Everything that can be slow has a limit of a few seconds and runs beside the rest. What cannot be asked becomes a cause
+on the screen, never an exception.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from backup import health, jobs, policy, protection, repository_key
+from backup import health, lateness, policy, protection, repository_key, survey
 from backup.deployment import Deployment
-from backup.pgbackrest import Info
-from backup.postgres import Archiver, DatabaseError, Server
+from backup.health import Cause
+from backup.pgbackrest import Backup
+from backup.postgres import DatabaseError, Server
+from backup.snapshot import (
+    Archiver,
+    Database,
+    Disk,
+    Kind,
+    LastBackup,
+    LastRun,
+    Protection,
+    Repository,
+    Status,
+    StatusWord,
+    Supervisor,
+    Volume,
+    Window,
+)
 from backup.state.history import Run
-from contract.errors import ProductError
+from backup.state.holdings import Holdings, Known
+from backup.survey import Answer
+from backup.watch.summary import WalStatus, summarize
+from contract.exits import HealthExit
+from contract.supervisor import BackupType
+from contract.supervisor import Repository as Configured
 
-# pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
-_OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
-
-
-@dataclass(frozen=True)
-class RepositoryState:
-    """What one repository can give back, and how it keeps the schedule; no window while it holds no good backup."""
-
-    key: int
-    window: policy.Window | None
-    freshness: tuple[policy.Freshness, ...]
-
-    def problems(self) -> list[str]:
-        """Return where it does not keep the schedule."""
-        return [
-            f"{verdict.kind} in repository {self.key}: {verdict.problem}" for verdict in self.freshness if verdict.problem
-        ]
-
-
-@dataclass(frozen=True)
-class Status:
-    """A snapshot. `problems` are sentences, each with what to do; empty means that all is as promised.
-
-    `unprotected` says why the loss of this host would be the loss of the backups: true of every deployment until its
-    recovery kit is verified, so no problem of this moment.
-    """
-
-    at: datetime
-    doing: str
-    server: Server | None
-    archiver: Archiver | None
-    waiting_segments: int | None
-    repositories: tuple[RepositoryState, ...]
-    last_run: Run | None
-    problems: tuple[str, ...]
-    unprotected: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as values that JSON can hold; times are ISO 8601 in UTC."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
+_TYPES: Final[tuple[BackupType, ...]] = ("full", "diff", "incr")
+_LEVELS: Final[dict[HealthExit, StatusWord]] = {
+    HealthExit.OK: "ok",
+    HealthExit.WARNING: "warning",
+    HealthExit.CRITICAL: "critical",
+    HealthExit.UNKNOWN: "unknown",
+}
 
 
 def gather(deployment: Deployment) -> Status:
-    """Ask the database, the repository and the history. What cannot be asked becomes a problem, not an exception."""
+    """Ask everybody, at the same time. Raises StoreError when the state cannot be read."""
     now = deployment.now()
-    problems: list[str] = []
-    server = archiver = waiting = None
-    states: tuple[RepositoryState, ...] = ()
-    try:
-        server = deployment.postgres.server()
-        archiver, waiting = deployment.postgres.archiver(), deployment.postgres.waiting_segments()
-        problems += _archiver_problems(archiver)
-    except DatabaseError as error:
-        problems.append(f"{error.message}; {error.hint}")
-    try:
-        info = jobs.read_info(deployment)
-        states = _repository_states(deployment, info, archiver, now)
-        problems += [problem for state in states for problem in state.problems()]
-        problems += _repository_problems(deployment, info)
-    except ProductError as error:
-        problems.append(f"{error.message}; {error.hint}")
-    last_run = deployment.history.last("backup")
-    problems += health.run_problems(last_run) + health.supervisor_problems(deployment.history, now)
-    heartbeat = deployment.history.heartbeat()
-    doing = heartbeat.phase if heartbeat else "has not started yet"
-    unprotected = protection.unprotected(deployment)
-    return Status(now, doing, server, archiver, waiting, states, last_run, tuple(problems), unprotected)
-
-
-def _repository_states(
-    deployment: Deployment, info: Info, archiver: Archiver | None, now: datetime
-) -> tuple[RepositoryState, ...]:
-    config = deployment.config
-    archived = archiver.last_archived_at if archiver else None
-    running = deployment.history.last("backup", state="running")
-    return tuple(
-        RepositoryState(
-            repository.key,
-            policy.window(info, repository.key, archived),
-            policy.freshness(
-                config.schedule.expressions(),
-                deployment.zone,
-                tuple(b for b in info.backups if b.repo == repository.key),
-                now,
-                policy.leeway(config.thresholds, repository.key, running),
-            ),
-        )
-        for repository in config.repositories
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        asked = pool.submit(survey.ask, deployment)
+        wal = summarize(deployment)
+        server = _server(deployment) if wal.database != "unreachable" else None
+        answers = {answer.repo: answer for answer in asked.result()}
+    state = health.known(deployment.store)
+    recalled = Holdings(deployment.store).recall()
+    repositories = tuple(
+        _repository(deployment, repository, answers[repository.key], recalled.get(repository.key), wal.last_archived_at)
+        for repository in deployment.config.repositories
+    )
+    verdict = health.judge(state, now)
+    seen = [*_seen_of_wal(wal), *_seen_of_repositories(deployment, answers), *_seen_of_schedule(repositories)]
+    known = {cause.key for cause in verdict.causes}
+    causes = (*verdict.causes, *(cause for cause in seen if cause.key not in known))
+    reason = protection.unprotected(deployment)
+    return Status(
+        schema_version=1,
+        at=now,
+        status=_worst(_LEVELS[verdict.level], seen),
+        supervisor=Supervisor(verdict.doing, state.heartbeat.at if state.heartbeat else None),
+        database=_database(wal, server),
+        archiver=_archiver(wal),
+        disk=_disk(wal),
+        repositories=repositories,
+        last_run=_last_run(state.last_run) if state.last_run else None,
+        protection=Protection(reason is None, reason or ""),
+        causes=tuple(sorted(causes, key=lambda cause: cause.severity != "critical")),
     )
 
 
-def _repository_problems(deployment: Deployment, info: Info) -> list[str]:
-    """Return why repositories cannot be used: in our words where the passphrase may be the reason, else pgbackrest's."""
-    unusable = [f"repository {r.key}: {r.message}" for r in info.repositories if not r.is_usable]
-    if not unusable or any(name in message for name in _OUT_OF_REACH for message in unusable):
-        return unusable
-    return [f"{trouble.message}; {trouble.hint}" for trouble in repository_key.trouble(deployment)] or unusable
+def _worst(level: StatusWord, seen: list[Cause]) -> StatusWord:
+    severities = {cause.severity for cause in seen}
+    if "critical" in severities:
+        return "critical"
+    return "warning" if level == "ok" and "warning" in severities else level
 
 
-def _archiver_problems(archiver: Archiver) -> list[str]:
-    if not archiver.is_failing:
-        return []
-    return [f"archiving fails at {archiver.last_failed_wal}; see `docker logs salespider-postgres`"]
+# --- database, archiver, disk -----------------------------------------------------------------------------------------
+
+
+def _server(deployment: Deployment) -> Server | None:
+    try:
+        return deployment.postgres.server()
+    except DatabaseError:  # it has gone since it was asked a moment ago
+        return None
+
+
+def _database(wal: WalStatus, server: Server | None) -> Database:
+    if server is None:
+        return Database(wal.database, None, None, None, wal.database_problem)
+    return Database(wal.database, server.version, str(server.system_id), server.timeline, wal.database_problem)
+
+
+def _archiver(wal: WalStatus) -> Archiver:
+    return Archiver(
+        wal.archiver,
+        wal.waiting_segments,
+        wal.waiting_bytes,
+        wal.oldest_waiting_seconds,
+        wal.last_archived_wal,
+        wal.last_archived_at,
+        wal.wal_rate,
+        wal.pg_wal_bytes,
+    )
+
+
+def _disk(wal: WalStatus) -> Disk:
+    volumes = (Volume(v.name, v.also, v.free_bytes, v.total_bytes, _rounded(v.used_percent)) for v in wal.volumes)
+    return Disk(tuple(volumes), wal.safe_hours, wal.full_in_hours)
+
+
+def _rounded(percent: float | None) -> float | None:
+    return None if percent is None else round(percent, 1)
+
+
+def _seen_of_wal(wal: WalStatus) -> Iterator[Cause]:
+    if wal.database == "unreachable":
+        hint = "see whether it runs and what it says: `docker logs salespider-postgres`"
+        yield Cause("database", "critical", f"the database cannot be reached: {wal.database_problem}", hint)
+    for alarm in wal.alarms:
+        if alarm.severity in {"warning", "critical"}:
+            yield Cause(alarm.key, alarm.severity, alarm.message, alarm.hint)
+
+
+# --- repositories -----------------------------------------------------------------------------------------------------
+
+
+def _repository(
+    deployment: Deployment, configured: Configured, answer: Answer, known: Known | None, archived_at: datetime | None
+) -> Repository:
+    info, as_of = answer.info, deployment.now() if answer.info else known.seen_at if known else None
+    backups = info.backups if info else known.backups if known else ()
+    window = policy.window(info, configured.key, archived_at) if info else None
+    return Repository(
+        key=configured.key,
+        type=configured.type,
+        location=configured.location,
+        encrypted=configured.encrypted,
+        problem=answer.problem,
+        as_of=as_of,
+        window=Window(window.earliest, window.latest) if window else None,
+        backups=len(info.good()) if info else None,
+        damaged=len(info.backups) - len(info.good()) if info else None,
+        types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
+    )
+
+
+def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...]) -> Iterator[Kind]:
+    """Yield the scheduled types, as the schedule sees them, and others of which there are backups."""
+    config = deployment.config
+    excuse = policy.leeway(config.thresholds, repo, deployment.history.last("backup", state="running"))
+    verdicts = policy.freshness(config.schedule.expressions(), deployment.zone, backups, deployment.now(), excuse)
+    judged = {verdict.kind: verdict for verdict in verdicts}
+    for kind in _TYPES:
+        if verdict := judged.get(kind):
+            last = LastBackup.of(verdict.latest) if verdict.latest else None
+            yield Kind(kind, last, verdict.next_at, verdict.problem)
+        elif taken := [backup for backup in backups if backup.kind == kind and not backup.has_errors]:
+            yield Kind(kind, LastBackup.of(taken[-1]), None, None)
+
+
+def _seen_of_schedule(repositories: tuple[Repository, ...]) -> Iterator[Cause]:
+    for repository in repositories:
+        for kind in () if repository.problem else repository.types:
+            if kind.problem:
+                message = f"{kind.type} backup in repository {repository.key}: {kind.problem}"
+                yield Cause(lateness.key(repository.key, kind.type), "critical", message, lateness.HINTS[kind.type])
+
+
+def _seen_of_repositories(deployment: Deployment, answers: dict[int, Answer]) -> Iterator[Cause]:
+    """Yield why repositories cannot be used: in our words where the passphrase may be the reason, else pgbackrest's."""
+    refused = [answer for answer in answers.values() if answer.info is None]
+    if refused and not any(answer.is_out_of_reach for answer in refused):
+        troubles = repository_key.trouble(deployment)
+        if troubles:
+            yield from (Cause("repository", "critical", trouble.message, trouble.hint) for trouble in troubles)
+            return
+    for answer in refused:
+        message = f"repository {answer.repo}: {answer.problem}"
+        yield Cause(f"repository:{answer.repo}", "critical", message, answer.hint)
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
+
+
+def _last_run(run: Run) -> LastRun:
+    return LastRun(run.what, run.repo, run.origin, run.reason, run.started, run.finished, run.state, run.message)

@@ -7,58 +7,74 @@ of life. Work itself happens in the runner thread.
 from __future__ import annotations
 
 import functools
-from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, logs, placement, policy, schedule
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment, require_backups
+from backup import identity, jobs, lateness, logs, schedule
+from backup.agenda import Agenda
+from backup.deployment import Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
+from backup.notice import Notice
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
+from backup.state.store import StoreError
 from contract import events
 from contract.exits import Exit
 
 TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
+LOOK_AGAIN_SECONDS: Final = 300.0
 IDENTITY_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
 _ANY_TIME: Final = datetime.min.replace(tzinfo=UTC)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+_DOING: Final = {
+    "schedule": "taking the scheduled {} backup",
+    "first": "taking the first {} backup",
+    "retry": "taking the {} backup again",
+}
 
 
 class Supervisor:
     """What is known between two ticks, and the decision made in each."""
 
     def __init__(self, deployment: Deployment, runner: Runner) -> None:
-        """Start with nothing known: the database, the stanza and the first backup are all still to be seen."""
+        """Start with nothing known: the database, the stanza and the repositories are all still to be seen."""
         self._deployment = deployment
         self._runner = runner
+        self._agenda = Agenda(deployment)
         self._log = logs.logger()
         self._stanza_ready = False
-        self._first_backup_known = False
-        self._considered_until = deployment.now()
+        self._look_at = _ANY_TIME
         self._failures = 0
         self._not_before = _ANY_TIME
         self._next_attempt = ""
+        self._running: BackupRequest | None = None
         self._after_job: Callable[[Outcome], None] = lambda _outcome: None
         self._doing = ""
-        self._to_take: deque[BackupRequest] = deque()
         self._beat = ("", _ANY_TIME)
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment as it is configured now."""
+        return self._deployment
 
     def tick(self) -> str:
         """Decide and start what is next; return what is going on, and leave it as a sign of life."""
         now = self._deployment.now()
         doing = self._decide(now)
-        if doing != self._beat[0] or now - self._beat[1] >= BEAT_EVERY:
+        if doing != self._beat[0] or abs(now - self._beat[1]) >= BEAT_EVERY:
             self._deployment.history.beat(doing, now)
             self._beat = (doing, now)
         return doing
 
     def _decide(self, now: datetime) -> str:
+        self._agenda.consider(now, self._running)
         if (outcome := self._runner.collect()) is not None:
             self._after_job(outcome)
         if self._runner.is_busy:
@@ -68,9 +84,10 @@ class Supervisor:
             return self._doing + self._next_attempt
         if not self._stanza_ready:
             return self._prepare_stanza(now)
-        if not self._first_backup_known:
-            return self._first_backup(now)
-        return self._due_backup(now)
+        if now >= self._look_at and (trouble := self._look_at_repositories(now)):
+            return trouble
+        request = self._agenda.next(now)
+        return self._idle(now) if request is None else self._start_backup(request)
 
     # --- the steps, in the order of a first start ---------------------------------------------------------------------
 
@@ -110,60 +127,43 @@ class Supervisor:
                 self._say(f"waiting for the repository ({outcome.message})")
             self._later(self._deployment.now())
 
-    def _first_backup(self, now: datetime) -> str:
+    def _look_at_repositories(self, now: datetime) -> str:
+        """Learn what the repositories hold; return what is waited for, or nothing. An unreadable one is asked again."""
         try:
             info = jobs.read_info(self._deployment)
         except jobs.RepositoryError as error:
             self._later(now)
             return self._say(f"waiting for the repository ({error.message})")
-        for repository in self._deployment.config.repositories:
-            if policy.needs_first_full(info, repository.key):
-                reason = f"repository {repository.key} holds no full backup yet"
-                request = BackupRequest("full", repository.key, "first", reason)
-                return self._start_backup(request, "taking the first full backup")
-        self._first_backup_known = True
-        return self._idle(now)
-
-    def _due_backup(self, now: datetime) -> str:
-        if not self._to_take:
-            self._to_take.extend(self._due_requests(now))
-        if not self._to_take:
-            return self._idle(now)
-        request = self._to_take.popleft()
-        return self._start_backup(request, f"taking the scheduled {request.kind} backup")
-
-    def _due_requests(self, now: datetime) -> tuple[BackupRequest, ...]:
-        config = self._deployment.config
-        due = schedule.due(config.schedule.expressions(), self._deployment.zone, self._considered_until, now)
-        self._considered_until = now
-        if due is None:
-            return ()
-        self._log.info(events.BACKUP_DUE, type=due.kind, due=self._local(due.at))
-        reason = f"scheduled for {self._local(due.at)}"
-        return tuple(BackupRequest(due.kind, repository.key, "schedule", reason) for repository in config.repositories)
+        self._agenda.look_at(info)
+        lateness.remember(self._deployment, info)
+        all_readable = all(repository.is_usable for repository in info.repositories)
+        self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
+        return ""
 
     # --- starting and ending work -------------------------------------------------------------------------------------
 
-    def _start_backup(self, request: BackupRequest, doing: str) -> str:
+    def _start_backup(self, request: BackupRequest) -> str:
         deployment = self._deployment
+        self._running = request
 
         def job() -> Outcome:
             try:
                 return jobs.take_backup(deployment, request, FOREVER_SECONDS)
             except BusyError as error:  # only when asked to stop while waiting
                 return Outcome("interrupted", error.exit_code, error.message, error.hint)
+            except StoreError as error:
+                hint = "see the free space of the volume backup-state"
+                return Outcome("failed", Exit.UNEXPECTED, f"the state cannot be written: {error}", hint)
 
-        return self._start(job, functools.partial(self._backup_ended, request), doing)
+        return self._start(job, functools.partial(self._backup_ended, request), _DOING[request.origin].format(request.kind))
 
     def _backup_ended(self, request: BackupRequest, outcome: Outcome) -> None:
-        if request.origin == "first":
-            self._considered_until = self._deployment.now()  # what fell due meanwhile is in it
-        if outcome.state == "succeeded":
-            self._succeeded()
-            for run in self._upcoming():
-                self._log.info(events.SCHEDULE_NEXT, type=run.kind, at=self._local(run.at))
-        elif request.origin == "first":
-            self._later(self._deployment.now())
+        self._running = None
+        if outcome.state == "interrupted":
+            return  # it waits on, for the next start
+        self._agenda.ended(request, taken=outcome.state == "succeeded", now=self._deployment.now())
+        for run in self._upcoming() if outcome.state == "succeeded" else ():
+            self._log.info(events.SCHEDULE_NEXT, type=run.kind, at=self._local(run.at))
 
     def _start(self, job: Callable[[], Outcome], after: Callable[[Outcome], None], doing: str) -> str:
         self._after_job = after
@@ -177,10 +177,10 @@ class Supervisor:
             return
         require_backups(changed.config)
         self._deployment = changed
-        kept = {repository.key for repository in changed.config.repositories}
-        self._to_take = deque(request for request in self._to_take if request.repo in kept)
-        self._stanza_ready = self._first_backup_known = False
-        self._log.info(events.CONFIGURATION_CHANGED)
+        self._agenda.reconfigured(changed)
+        self._stanza_ready, self._look_at = False, _ANY_TIME
+        self._not_before = _ANY_TIME
+        changed.teller.tell(Notice(events.CONFIGURATION_CHANGED, "info", "another configuration is in force from now on"))
         try:
             changed.postgres.reload()
             waiting = changed.postgres.settings_waiting_for_restart()
@@ -214,48 +214,16 @@ class Supervisor:
         return doing
 
     def _idle(self, now: datetime) -> str:
-        runs = schedule.upcoming(self._deployment.config.schedule.expressions(), self._deployment.zone, now)
-        return f"idle; next: {runs[0].kind} backup at {self._local(runs[0].at)}" if runs else "idle; nothing is scheduled"
+        if (waiting := self._agenda.later(now)) is not None:
+            request = waiting.request
+            return self._say(f"idle; {request.kind} backup ({request.reason}) at {self._local(waiting.not_before)}")
+        runs = self._upcoming()
+        next_run = f"{runs[0].kind} backup at {self._local(runs[0].at)}" if runs else ""
+        return self._say(f"idle; next: {next_run}" if next_run else "idle; nothing is scheduled")
 
     def _upcoming(self) -> tuple[schedule.Due, ...]:
         config = self._deployment.config
         return schedule.upcoming(config.schedule.expressions(), self._deployment.zone, self._deployment.now())
 
     def _local(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._deployment.zone):%Y-%m-%d %H:%M:%S %Z}"
-
-
-def supervise(deployment: Deployment) -> Exit:
-    """Run until asked to stop; return the exit code. A dead runner thread ends it with Exit.UNEXPECTED."""
-    log = logs.logger()
-    runner = Runner()
-    runner.start()
-    config = deployment.config
-    log.info(events.SUPERVISOR_STARTED, stanza=config.stanza, zone=config.time_zone, **config.schedule.expressions())
-    if warning := placement.on_the_databases_disk(deployment):
-        hint = "name a directory on another disk (PGBACKREST_REPO1_PATH), or add a second repository"
-        log.warning(events.REPOSITORY_ON_DATABASE_DISK, message=warning, hint=hint)
-    supervisor = Supervisor(deployment, runner)
-    said = ""
-    while not deployment.stop.wait(TICK_SECONDS):
-        if not runner.is_alive():
-            return Exit.UNEXPECTED
-        said = _tick(supervisor, said)
-    log.info(events.SUPERVISOR_STOPPED, while_doing=said)
-    runner.finish(jobs.GRACE_SECONDS + 10)
-    deployment.store.close()
-    return Exit.TERMINATED
-
-
-def _tick(supervisor: Supervisor, said: str) -> str:
-    log = logs.logger()
-    try:
-        now_doing = supervisor.tick()
-    except (BackupsOffError, ConfigurationError):
-        raise
-    except Exception:
-        log.exception(events.SUPERVISOR_TICK_FAILED)
-        return said
-    if now_doing != said:
-        log.info(events.SUPERVISOR_DOING, what=now_doing)
-    return now_doing
+        return self._deployment.local(moment)

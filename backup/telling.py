@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from backup import logs
-from backup.notice import Notice, is_worse
+from backup.notice import Fact, Notice, is_worse
 from backup.state.alarms import Alarm, Alarms
 from backup.state.outbox import Outbox
 from backup.state.store import StoreError
@@ -24,24 +24,24 @@ class Teller:
     receivers: Receivers
     now: Callable[[], datetime]
 
-    def tell(self, notice: Notice) -> None:
-        """Log a notice and write it down for its receivers."""
+    def tell(self, notice: Notice, *, not_to: Collection[str] = ()) -> None:
+        """Log a notice and write it down for its receivers, but for those with these ids."""
         _log(notice)
-        to = [r.id for r in self.receivers.receivers if not is_worse(r.level, notice.severity)]
+        to = [r.id for r in self.receivers.receivers if not is_worse(r.level, notice.severity) and r.id not in not_to]
         try:
             self.outbox.put(notice, to, self.now())
         except StoreError as error:  # a full disk must not stop the backups; the log has said it
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=notice.event, message=str(error))
 
-    def alarm(self, alarm: Alarm, **facts: str | float | bool | None) -> bool:
-        """Keep an alarm open, and tell it when that is due; return whether it was told."""
+    def alarm(self, alarm: Alarm, facts: Mapping[str, Fact] | None = None, *, not_to: Collection[str] = ()) -> bool:
+        """Keep an alarm open, and tell it when that is due, but not to receivers it is about; return whether it was told."""
         try:
             to_tell = self.alarms.put(alarm, self.now())
         except StoreError as error:
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=alarm.event, message=str(error))
             to_tell = True
         if to_tell:
-            self.tell(Notice(alarm.event, alarm.severity, alarm.message, alarm.hint, facts=facts))
+            self.tell(Notice(alarm.event, alarm.severity, alarm.message, alarm.hint, facts=facts or {}), not_to=not_to)
         return to_tell
 
     def over(self, key: str, event: str, summary: str) -> None:

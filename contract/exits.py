@@ -6,8 +6,8 @@ from enum import IntEnum
 from typing import Self
 
 
-class Exit(IntEnum):
-    """A code and, in `meaning`, one line for the reference. A code that is not listed here is a failure."""
+class _Code(IntEnum):
+    """A code and, in `meaning`, one line for the reference."""
 
     meaning: str
 
@@ -18,9 +18,13 @@ class Exit(IntEnum):
         member.meaning = meaning
         return member
 
+
+class Exit(_Code):
+    """What a command of ours ends with. A code that is not listed here is a failure."""
+
     OK = 0, "done, and proven where the command promises proof"
     UNEXPECTED = 1, "a failure nobody foresaw: a defect, please report it with the log"
-    USAGE = 2, "the command line is wrong"
+    USAGE = 2, "the command line is wrong, or a check of the configuration has found it invalid"
     WOULD_CHANGE = 3, "the configuration is valid and differs from the published one; nothing was written"
     CONFIGURATION = 10, "the configuration is invalid or missing; nothing was written"
     BACKUPS_OFF = 11, "backups are switched off, so there is nothing to do"
@@ -34,4 +38,14 @@ class Exit(IntEnum):
     NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
     CHECK_FAILED = 20, "at least one check found something; the output names it"
     ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
+    NOTIFICATION = 22, "a receiver did not take the test notice, or nobody is told at all; the output names it"
     TERMINATED = 143, "stopped by SIGTERM, in order"
+
+
+class HealthExit(_Code):
+    """What `healthcheck` ends with: the convention of monitoring plugins, in which 1 to 3 mean something else than above."""
+
+    OK = 0, "the promise is kept"
+    WARNING = 1, "the promise is kept, and something deserves attention"
+    CRITICAL = 2, "the promise is broken; the output says where"
+    UNKNOWN = 3, "nobody knows: the supervisor gives no sign of life, or its state cannot be read"

@@ -62,6 +62,9 @@ USED_PASSPHRASES: Final = STATE / "passphrases.json"
 RESTORE_COMMAND: Final = "/usr/local/bin/pgbackrest-restore-command"
 """The wrapper around `archive-get` that tells the end of the archive from a failure to read it."""
 
+HEALTH_PORT: Final = 8080
+"""Where the supervisor answers /healthz and /readyz, inside its container."""
+
 UID: Final = 999
 GID: Final = 999
 

@@ -21,10 +21,14 @@ class _Frozen(BaseModel):
 
 
 class UsedPassphrases(_Frozen):
-    """Per number of a repository, the fingerprints that a `stanza-create` has succeeded with. It only ever grows."""
+    """Per number of a repository, the fingerprints that a `stanza-create` has succeeded with. It only ever grows.
+
+    `plain` are the numbers of those that it has succeeded with without a passphrase.
+    """
 
     schema_version: Literal[1] = 1
     used: dict[int, tuple[str, ...]]
+    plain: tuple[int, ...] = ()
 
     def adding(self, present: Mapping[int, str | None]) -> UsedPassphrases:
         """Return this with the present fingerprints in it; a repository without a passphrase has none."""
@@ -32,7 +36,12 @@ class UsedPassphrases(_Frozen):
         for key, fingerprint in present.items():
             if fingerprint is not None:
                 grown.setdefault(key, set()).add(fingerprint)
-        return UsedPassphrases(used={key: tuple(sorted(grown[key])) for key in sorted(grown)})
+        plain = {*self.plain, *(key for key, fingerprint in present.items() if fingerprint is None)}
+        return UsedPassphrases(used={key: tuple(sorted(grown[key])) for key in sorted(grown)}, plain=tuple(sorted(plain)))
+
+    def has_served(self, key: int) -> bool:
+        """Tell whether a stanza was ever created in the repository with this number."""
+        return key in self.plain or bool(self.used.get(key))
 
     def everywhere(self) -> frozenset[str]:
         """Return all fingerprints, whatever repository they were used for."""

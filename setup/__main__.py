@@ -10,18 +10,20 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
 from contract.protection import unprotected
-from setup import check, dotenv, environment, host_directory, passphrase, protection, repositories
+from setup import check, dotenv, environment, host_directory, locations, passphrase, protection, repositories
 from setup.defect import told
 from setup.needs import passphrase_needs
 from setup.passphrase import Secrets
 from setup.places import Mounts, Places
 from setup.publish import publish
+from setup.relocation import KnownPlaces, judge
 from setup.render import render
 from setup.report import introduction, report
 from setup.repositories import Posix
@@ -44,18 +46,22 @@ def configure(settings: Settings, places: Places) -> str:
     Raises ProductError, before anything is written if the settings or the directories are the reason.
     """
     new_directories = _new_directories(settings, places)
+    known = locations.read(places.secrets)
+    settings = _located(settings, places, known)
     secrets = _secrets(settings, places, may_create=True)
     files = render(settings, secrets)
     for repository in new_directories:
         host_directory.adopt(places.directory(repository.key), repository.location, places.database)
     publication = publish(files, places.configuration, places.publisher)
     protection.publish_kit(places)
+    locations.record(places.secrets, known.following(settings.repositories))
     return report(settings, publication, _unprotected(settings, secrets, places))
 
 
 def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     """Return what the configuration is and what publishing it would change, and the exit code. Raises ProductError."""
     _new_directories(settings, places)
+    settings = _located(settings, places, locations.read(places.secrets))
     secrets = _secrets(settings, places, may_create=False)
     found = check.difference(render(settings, secrets), places.configuration)
     options = {name: value for repository in settings.repositories for name, value in _options(repository, secrets)}
@@ -65,14 +71,15 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     ), found.exit_code
 
 
-def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None) -> int:
-    """Run once and return the exit code."""
+def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None, now: datetime | None = None) -> int:
+    """Run once and return the exit code; `now` is the present time, unless another one is given."""
+    request = Request()
     try:
         request = _request(arguments)
         if request.show:
             print("\n".join(check.live(places.configuration)))
             return Exit.OK
-        settings = _settings(request, mounts or Mounts(complete=request.env_text is None))
+        settings = _settings(request, mounts or Mounts(complete=request.env_text is None), now or datetime.now(UTC))
         if not request.check:
             print(configure(settings, places))
             return Exit.OK
@@ -80,7 +87,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
         print(text)
     except ProductError as error:
         print(error, file=sys.stderr)
-        return error.exit_code
+        return Exit.USAGE if request.check and error.exit_code is Exit.CONFIGURATION else error.exit_code
     except Exception as error:  # noqa: BLE001 - the boundary: one line, and no text of a foreign error, it may hold a secret
         print(told(error), file=sys.stderr)
         return Exit.UNEXPECTED
@@ -89,7 +96,7 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
 
 def _request(arguments: Sequence[str]) -> Request:
     parser = argparse.ArgumentParser(prog="setup", description="Publish the configuration, or check it.")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 10 invalid")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 0 same, 3 would change, 2 invalid")
     parser.add_argument(
         "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
     )
@@ -111,7 +118,7 @@ def _text(name: str) -> str:
         ) from error
 
 
-def _settings(request: Request, mounts: Mounts) -> Settings:
+def _settings(request: Request, mounts: Mounts, now: datetime) -> Settings:
     problems: tuple[Problem, ...] = ()
     if request.env_text is not None:
         known = known_variables()
@@ -119,7 +126,7 @@ def _settings(request: Request, mounts: Mounts) -> Settings:
         ours = {name: value for name, value in parsed.values.items() if _is_ours(name, known)}
         environment.add(ours)
         problems = parsed.problems
-    return read_settings(os.cpu_count() or 1, mounts, problems)
+    return read_settings(os.cpu_count() or 1, mounts, problems, now)
 
 
 def _is_ours(name: str, known: Sequence[str]) -> bool:
@@ -140,6 +147,18 @@ def _new_directories(settings: Settings, places: Places) -> list[Posix]:
     if problems:
         raise InvalidConfigurationError(problems)
     return new
+
+
+def _located(settings: Settings, places: Places, known: KnownPlaces) -> Settings:
+    """Return the settings with what is worth a second thought about moved repositories.
+
+    Raises InvalidConfigurationError when one has moved and its backups have not.
+    """
+    needs = passphrase_needs(settings, places)
+    verdict = judge(settings.repositories, needs, known, protection.read_used(places.state), settings.given_up)
+    if verdict.problems:
+        raise InvalidConfigurationError(verdict.problems)
+    return replace(settings, warnings=(*settings.warnings, *verdict.warnings))
 
 
 def _secrets(settings: Settings, places: Places, *, may_create: bool) -> Secrets:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations
 from pathlib import PurePosixPath
 from typing import cast
@@ -59,8 +60,8 @@ def read_kinds() -> Kinds:
     return Kinds(by_key, tuple(problems))
 
 
-def assemble(kinds: Kinds, variables: Variables, mounts: Mounts) -> Assembled:
-    """Make the repositories of these kinds."""
+def assemble(kinds: Kinds, variables: Variables, mounts: Mounts, now: datetime | None) -> Assembled:
+    """Make the repositories of these kinds; without `now` a credential of any age is taken."""
     problems: list[Problem] = []
     warnings: list[Problem] = []
     repositories: list[Repository] = []
@@ -68,7 +69,7 @@ def assemble(kinds: Kinds, variables: Variables, mounts: Mounts) -> Assembled:
     for key, kind in kinds.by_key.items():
         given = collect(key, kind, mounts, is_first=kind not in seen)
         seen.add(kind)
-        repository = _repository(given, variables, mounts)
+        repository = _repository(given, variables, mounts, now)
         problems += given.problems
         warnings += given.warnings
         repositories += [repository] if repository else []
@@ -96,7 +97,7 @@ def _kind(text: str | Rejected | None) -> str:
     return values.one_of(*KINDS)(text or "none")
 
 
-def _repository(given: Given, variables: Variables, mounts: Mounts) -> Repository | None:
+def _repository(given: Given, variables: Variables, mounts: Mounts, now: datetime | None) -> Repository | None:
     if given.kind == "none":
         _check_without_type(given)
         return None
@@ -105,7 +106,7 @@ def _repository(given: Given, variables: Variables, mounts: Mounts) -> Repositor
     if given.kind == "s3":
         return object_stores.s3(given, policy, has_role_arn=variables.aws_role_arn is not None)
     if given.kind == "azure":
-        return object_stores.azure(given, policy)
+        return object_stores.azure(given, policy, now)
     if given.kind == "gcs":
         return object_stores.gcs(given, policy, mounts)
     return _posix(given, policy)

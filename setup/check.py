@@ -24,7 +24,7 @@ _SHOWN_DIGITS = 8
 _SECRET_OPTION = re.compile(
     r"^(repo[1-9]-(?:cipher-pass|s3-key|s3-key-secret|s3-token|s3-sse-customer-key|azure-key|gcs-key))=(.*)$"
 )
-_WHOLLY_SECRET = re.compile(rf"{paths.SUPERUSER_PASSWORD}|{paths.EXTRA_CONF}|{paths.KEYS}/.*\.json")
+_WHOLLY_SECRET = re.compile(rf"{paths.SUPERUSER_PASSWORD}|{paths.EXTRA_CONF}|{paths.RECEIVERS_JSON}|{paths.KEYS}/.*\.json")
 
 
 @dataclass(frozen=True)

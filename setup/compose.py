@@ -25,6 +25,7 @@ SHARED_WITH_COMPOSE: Final = frozenset(
         "BACKUP_CPU_LIMIT",
         "BACKUP_MEMORY_RESERVATION",
         "BACKUP_CPU_RESERVATION",
+        "BACKUP_HTTP_PORT",
         "AWS_ROLE_ARN",
         "AWS_WEB_IDENTITY_DIRECTORY",
         "BASE_IMAGE",

@@ -1,9 +1,12 @@
-"""The two things that everything here which touches the disk needs to say alike."""
+"""The things that everything here which touches the disk needs to say alike."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+
+from setup.places import Owner
 
 
 def sync(directory: Path) -> None:
@@ -13,6 +16,23 @@ def sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace(file: Path, text: str, mode: int, owner: Owner | None = None) -> None:
+    """Put a whole file with this mode and owner in the place of another. Raises OSError; the old one is there then."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fchmod(descriptor, mode)
+            if owner is not None:
+                os.fchown(descriptor, owner.uid, owner.gid)
+            os.fsync(descriptor)
+        Path(temporary).replace(file)
+        sync(file.parent)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
 
 
 def reason(error: OSError) -> str:

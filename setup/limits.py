@@ -33,6 +33,29 @@ def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int
         if size(getattr(variables, reserved)) > size(getattr(variables, limit)) and not refused & {reserved, limit}:
             what = f"is {getattr(variables, reserved)}, more than the {getattr(variables, limit)} of {limit.upper()}"
             yield Problem(reserved.upper(), what, f"lower it, or raise {limit.upper()}")
+    yield from _alarms(variables, refused)
+
+
+def _alarms(variables: Variables, refused: frozenset[str]) -> Iterator[Problem]:
+    late_minutes, jitter_seconds = variables.backup_late_after, variables.backup_catch_up_jitter
+    if late_minutes * 60 <= jitter_seconds and not refused & {"backup_late_after", "backup_catch_up_jitter"}:
+        what = f"is {late_minutes} minutes, but BACKUP_CATCH_UP_JITTER lets a run wait {jitter_seconds} seconds"
+        yield Problem(
+            "BACKUP_LATE_AFTER", what, f"write at least {jitter_seconds // 60 + 1}, or lower BACKUP_CATCH_UP_JITTER"
+        )
+    percent, reserve = variables.backup_disk_alarm_percent, variables.backup_disk_reserve_percent
+    if percent + reserve > 100 and not refused & {"backup_disk_alarm_percent", "backup_disk_reserve_percent"}:  # noqa: PLR2004
+        full = f"a volume counts as full at {100 - reserve} percent"
+        if "backup_disk_alarm_percent" in variables.model_fields_set:
+            what = f"is {percent}, but with BACKUP_DISK_RESERVE_PERCENT={reserve} {full}"
+            hint = f"write at most {100 - reserve}, or lower BACKUP_DISK_RESERVE_PERCENT"
+            yield Problem("BACKUP_DISK_ALARM_PERCENT", what, hint)
+        else:
+            what = f"is {reserve}, so {full}, before BACKUP_DISK_ALARM_PERCENT={percent}"
+            yield Problem("BACKUP_DISK_RESERVE_PERCENT", what, f"write at most {100 - percent}, or lower that one")
+    port = variables.backup_http_port
+    if port is not None and port == variables.postgres_port:
+        yield Problem("BACKUP_HTTP_PORT", f"is {port}, and POSTGRES_PORT is too", "give each a port of its own")
 
 
 def _level(variables: Variables, *, known_type: bool) -> Iterator[Problem]:

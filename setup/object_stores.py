@@ -5,6 +5,8 @@ Pure, except that PGBACKREST_REPOn_GCS_KEY may name a file below /run/secrets. E
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from pydantic import SecretStr
 
 from setup import environment, gcs_key, storage_values, values
@@ -16,6 +18,10 @@ from setup.repositories import AZURE_ENDPOINT, GCS_ENDPOINT, S3, Azure, Gcs
 from setup.values import Rejected
 
 DEFAULT_PREFIX = "/pgbackrest"
+SOON = timedelta(days=30)
+"""A token that expires sooner is worth a warning."""
+
+_LATER = "make a new shared access signature for the container, with a later expiry"
 
 _SAS_WAY = "AZURE_STORAGE_SAS_TOKEN for a shared access signature"
 _VERIFY_HINT = "name the storage's certificate authority in {name} instead"
@@ -60,8 +66,8 @@ def s3(given: Given, policy: Policy, *, has_role_arn: bool) -> S3 | None:
     )
 
 
-def azure(given: Given, policy: Policy) -> Azure | None:
-    """Return an Azure repository."""
+def azure(given: Given, policy: Policy, now: datetime | None) -> Azure | None:
+    """Return an Azure repository; without `now` a token of any age is taken."""
     variables = given.variables
     account = given.need("azure_account", variables.azure_account, "write the name of the storage account")
     container = given.need("azure_container", variables.azure_container, "write the name of a container that exists")
@@ -70,6 +76,8 @@ def azure(given: Given, policy: Policy) -> Azure | None:
     reader = storage_values.shared_access_signature if key_type == "sas" else storage_values.shared_key
     text = given.need("azure_key", revealed(variables.azure_key), f"set it, or {_SAS_WAY}")
     key = given.check("azure_key", reader, text) if text else None
+    if key and key_type == "sas" and now:
+        _check_expiry(given, key, now)
     address = variables.azure_endpoint or AZURE_ENDPOINT
     if account and address.startswith(f"{account}."):
         hint = f"write {address.removeprefix(f'{account}.')}"
@@ -116,6 +124,19 @@ def gcs(given: Given, policy: Policy, mounts: Mounts) -> Gcs | None:
         policy=policy,
         connection=connection,
     )
+
+
+def _check_expiry(given: Given, token: str, now: datetime) -> None:
+    try:
+        expiry = storage_values.sas_expiry(token)
+    except Rejected as rejected:
+        given.refuse("azure_key", rejected.what, rejected.hint)
+        return
+    when = f"{expiry.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if expiry else ""
+    if expiry and expiry <= now:
+        given.refuse("azure_key", f"expired at {when}: neither backups nor restores are possible with it", _LATER)
+    elif expiry and expiry <= now + SOON:
+        given.warn("azure_key", f"expires at {when}: neither backups nor restores are possible after that", _LATER)
 
 
 def _check_s3_keys(given: Given, *, has_role_arn: bool) -> None:

@@ -14,16 +14,17 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import SecretStr
 
+from contract import paths
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
 from contract.protection import UsedPassphrases
 from setup import cipher, files, values
-from setup.repository_key import Action, Known, Need, decide
+from setup.repository_key import Action, Known, Need, decide, taken
 
 SUPERUSER_PASSWORD = "superuser-password"  # noqa: S105 - the name of a file
 
@@ -110,15 +111,32 @@ def stored(directory: Path, name: str) -> SecretStr | None:
 
 
 def _decide(directory: Path, needs: Sequence[Need], used: UsedPassphrases | None) -> list[tuple[Need, Action]]:
-    verdicts = [(need, decide(need, _known(directory, need, used))) for need in needs]
-    problems = [verdict for _, verdict in verdicts if isinstance(verdict, Problem)]
+    found = [(need, known, decide(need, known)) for need in needs if (known := _known(directory, need, used))]
+    problems = [verdict for _, _, verdict in found if isinstance(verdict, Problem)]
     if problems:
         raise InvalidConfigurationError(problems)
-    return [(need, verdict) for need, verdict in verdicts if isinstance(verdict, Action)]
+    return [_resolved(need, known, verdict) for need, known, verdict in found if isinstance(verdict, Action)]
+
+
+def _resolved(need: Need, known: Known, action: Action) -> tuple[Need, Action]:
+    """Turn a passphrase of another number into one that is supplied: what is stored may be another one a moment later."""
+    if action is Action.TAKE:
+        return replace(need, supplied=taken(need, known)), Action.REPLACE
+    return need, action
 
 
 def _known(directory: Path, need: Need, used: UsedPassphrases | None) -> Known:
-    return Known(stored(directory, file_name(need.key)) if need.encrypted else None, used)
+    if not need.encrypted:
+        return Known(None, used)
+    return Known(stored(directory, file_name(need.key)), used, tuple(_of_others(directory, need.key)))
+
+
+def _of_others(directory: Path, key: int) -> Iterator[SecretStr]:
+    for other in range(1, paths.MOST_REPOSITORIES + 1):
+        with suppress(ProductError):  # a damaged one is told of where it is needed
+            found = stored(directory, file_name(other)) if other != key else None
+            if found:
+                yield found
 
 
 def _foreseen(directory: Path, need: Need) -> SecretStr:

@@ -6,8 +6,6 @@ configuration volume for the other containers is a copy, written anew whenever i
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +18,7 @@ from contract.errors import ProductError
 from contract.exits import Exit
 from contract.protection import UsedPassphrases, VerifiedKit
 from setup import files
-from setup.places import Owner, Places
+from setup.places import Places
 
 VERIFIED_KIT: Final = "verified-kit.json"
 _PUBLISHED_MODE: Final = 0o640
@@ -61,7 +59,7 @@ def record_kit(places: Places, fingerprints: Mapping[int, str | None], now: date
     """
     kit = VerifiedKit(verified_at=now, fingerprints=dict(sorted(fingerprints.items())))
     try:
-        _replace(places.secrets / VERIFIED_KIT, kit.model_dump_json(indent=2) + "\n", 0o600, None)
+        files.replace(places.secrets / VERIFIED_KIT, kit.model_dump_json(indent=2) + "\n", 0o600, None)
     except OSError as error:
         raise _unwritable(places.secrets, error) from error
     publish_kit(places)
@@ -77,25 +75,9 @@ def publish_kit(places: Places) -> None:
         return
     try:
         if not published.exists() or published.read_text(encoding="utf-8") != text:
-            _replace(published, text, _PUBLISHED_MODE, places.publisher)
+            files.replace(published, text, _PUBLISHED_MODE, places.publisher)
     except OSError as error:
         raise _unwritable(places.configuration, error) from error
-
-
-def _replace(file: Path, text: str, mode: int, owner: Owner | None) -> None:
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fchmod(descriptor, mode)
-            if owner is not None:
-                os.fchown(descriptor, owner.uid, owner.gid)
-            os.fsync(descriptor)
-        Path(temporary).replace(file)
-        files.sync(file.parent)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
 
 
 def _unwritable(directory: Path, error: OSError) -> ProductError:

@@ -53,6 +53,9 @@ def render(settings: Settings, secrets: Secrets) -> dict[str, str]:
     if settings.server.extra is not None:
         files[paths.EXTRA_CONF] = settings.server.extra
     files[paths.SUPERUSER_PASSWORD] = secrets.superuser_password.get_secret_value() + "\n"
+    receivers = settings.notification.receivers() if settings.mode == "backups" else None
+    if receivers is not None:
+        files[paths.RECEIVERS_JSON] = _json(receivers.model_dump(mode="json"))
     files[paths.SUPERVISOR_JSON] = _json(_supervisor(settings, secrets).model_dump(mode="json"))
     files[paths.MANIFEST_JSON] = _manifest(files)
     return files
@@ -78,6 +81,10 @@ def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
         database=settings.database,
         schedule=settings.schedule,
         repositories=tuple(_entry(settings, secrets, repository) for repository in settings.repositories),
+        full_after=settings.full_after,
+        catch_up_jitter_seconds=settings.catch_up_jitter_seconds,
+        log_format=settings.log_format,
+        thresholds=settings.thresholds,
     )
 
 

@@ -40,6 +40,13 @@ def _configuration(settings: Settings) -> Iterator[str]:
         kinds = {"full": schedule.full, "differential": schedule.diff, "incremental": schedule.incr}
         times = ", ".join(f"{kind} {expression or 'off'}" for kind, expression in kinds.items())
         yield f"schedule: {times} (time zone {settings.time_zone})"
+        yield f"notification: {_told(settings) or 'nobody is told of failures; see BACKUP_WEBHOOK_URL in .env.example'}"
+
+
+def _told(settings: Settings) -> str:
+    notification = settings.notification
+    level = f", from level {notification.level} on" if notification.webhook or notification.services else ""
+    return ", ".join(notification.shown()) + level
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

@@ -34,6 +34,7 @@ class Action(Enum):
     KEEP = "the stored one stays"
     ADOPT = "the supplied one is stored"
     REPLACE = "the supplied one takes the place of a provisional one"
+    TAKE = "the one that another number has opens the repository, and is stored for this one too"
     CREATE = "one is made"
 
 
@@ -60,10 +61,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Known:
-    """What is stored for a repository, and what the backup service has used; `used` is None if its record is damaged."""
+    """What is stored for a repository, and what the backup service has used; `used` is None if its record is damaged.
+
+    `others` are the passphrases that are stored for other numbers: a repository may have been given another one.
+    """
 
     stored: SecretStr | None
     used: UsedPassphrases | None
+    others: tuple[SecretStr, ...] = ()
 
 
 def decide(need: Need, known: Known) -> Action | Problem:
@@ -76,6 +81,11 @@ def decide(need: Need, known: Known) -> Action | Problem:
         hint = f"set {need.variable('CIPHER_TYPE')}=none; encryption cannot be switched on for existing backups: {_SECOND}"
         return Problem(need.variable("CIPHER_TYPE"), what, hint)
     return _supplied(need, known, need.supplied) if need.supplied else _unsupplied(need, known)
+
+
+def taken(need: Need, known: Known) -> SecretStr | None:
+    """Return the passphrase of another number that opens the repository, if there is one."""
+    return next((other for other in known.others if _opens(need, other)), None)
 
 
 def is_used(stored: SecretStr, need: Need, used: UsedPassphrases | None) -> bool:
@@ -121,6 +131,8 @@ def _supplied(need: Need, known: Known, supplied: SecretStr) -> Action | Problem
 
 def _unsupplied(need: Need, known: Known) -> Action | Problem:
     variable = need.variable("CIPHER_PASS")
+    if _holds_encrypted(need) and not (known.stored and _opens(need, known.stored)) and taken(need, known):
+        return Action.TAKE
     if known.stored is None:
         return _lost(need, known) or Action.CREATE
     if not _holds_encrypted(need) or _opens(need, known.stored):

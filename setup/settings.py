@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import cast
 
 from pydantic import SecretStr
 
 from contract.errors import InvalidConfigurationError, Problem
-from contract.supervisor import FULL_AFTER, Database, Mode, Schedule
-from setup import environment, extra_config, limits
+from contract.supervisor import Database, LogFormat, Mode, Schedule, Thresholds
+from setup import environment, extra_config, limits, notification
 from setup.assemble import Assembled, assemble, check_unused
 from setup.compose import GCS_KEY
 from setup.given import own_name
 from setup.mode import Decision, decide
+from setup.notification import Notification
 from setup.places import Mounts
 from setup.repositories import Repository
 from setup.values import Rejected
@@ -75,6 +78,12 @@ class Settings:
     archive_timeout_seconds: int
     log_level_console: str
     server: Server
+    full_after: int
+    catch_up_jitter_seconds: int
+    log_format: LogFormat
+    thresholds: Thresholds
+    notification: Notification
+    given_up: str | None
     warnings: tuple[Problem, ...]
 
     @property
@@ -86,13 +95,16 @@ class Settings:
     def window(self, repository: Repository) -> Window:
         """Return how far back a repository reaches."""
         policy = repository.policy
-        return window(self.schedule, policy.retention_full, policy.retention_full_type)
+        return window(self.schedule, policy.retention_full, policy.retention_full_type, self.full_after)
 
 
-def read_settings(cpu_count: int, mounts: Mounts | None = None, known: Iterable[Problem] = ()) -> Settings:
+def read_settings(
+    cpu_count: int, mounts: Mounts | None = None, known: Iterable[Problem] = (), now: datetime | None = None
+) -> Settings:
     """Read the environment; `cpu_count` is the number of processor cores of this machine.
 
-    `known` are problems that were found before, to be told with all others. Raises InvalidConfigurationError with every
+    `known` are problems that were found before, to be told with all others. Without `now` a credential of any age is taken:
+    what a recovery kit holds may be put right after it has been put back. Raises InvalidConfigurationError with every
     problem there is.
     """
     where = mounts or Mounts()
@@ -102,17 +114,19 @@ def read_settings(cpu_count: int, mounts: Mounts | None = None, known: Iterable[
     decision = decide(variables, problems)
     found = Assembled((), (), ())
     if decision.mode == "backups":
-        found = assemble(decision.kinds, variables, where)
+        found = assemble(decision.kinds, variables, where, now)
     elif variables.setup_backup is not False:
         problems += check_unused()
     problems += found.problems
     extra = _extra(variables, where, problems)
     problems += limits.contradictions(variables, reading.refused, cpu_count)
+    problems += notification.contradictions(variables, reading.refused)
     problems += misplaced()
     if problems:
         raise InvalidConfigurationError(problems)
     settings = _settings(variables, decision, found.repositories, extra, cpu_count)
-    warnings = (*limits.unwise(variables, cpu_count), *found.warnings, *_short_windows(settings))
+    unwise = (*limits.unwise(variables, cpu_count), *notification.unwise(variables))
+    warnings = (*unwise, *found.warnings, *_short_windows(settings))
     return replace(settings, warnings=warnings)
 
 
@@ -177,7 +191,23 @@ def _settings(
             statistics=variables.postgres_statistics,
             extra=extra,
         ),
+        full_after=variables.backup_full_after,
+        catch_up_jitter_seconds=variables.backup_catch_up_jitter,
+        log_format=cast("LogFormat", variables.backup_log_format),
+        thresholds=_thresholds(variables),
+        notification=notification.read(variables),
+        given_up=variables.backup_give_up,
         warnings=(),
+    )
+
+
+def _thresholds(variables: Variables) -> Thresholds:
+    return Thresholds(
+        late_minutes=variables.backup_late_after,
+        archive_late_minutes=variables.backup_archive_late_after,
+        disk_percent=variables.backup_disk_alarm_percent,
+        disk_hours=tuple(int(hours) for hours in variables.backup_disk_alarm_hours.split(",")),
+        disk_reserve_percent=variables.backup_disk_reserve_percent,
     )
 
 
@@ -189,7 +219,7 @@ def _short_windows(settings: Settings) -> Iterator[Problem]:
         unit = "day" if policy.retention_full_type == "time" else "full backup"
         kept = f"{policy.retention_full} {unit}{'' if policy.retention_full == 1 else 's'}"
         own = own_name(repository.key, "retention_full")
-        why = f"; a full one is taken after every {FULL_AFTER} others, once a day at most" if reach.forced else ""
+        why = f"; a full one is taken after every {settings.full_after} others, once a day at most" if reach.forced else ""
         what = f"is {kept}, {reach} back in repository {repository.key}{why}"
         hint = "raise it, or keep full backups for a number of days: BACKUP_RETENTION_FULL_TYPE=time"
         yield Problem("BACKUP_RETENTION_FULL" if environment.text_of(own) is None else own, what, hint)

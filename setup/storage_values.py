@@ -9,6 +9,8 @@ import base64
 import binascii
 import re
 import ssl
+from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from setup.values import Rejected, quoted, secret
 
@@ -75,6 +77,21 @@ def shared_access_signature(text: str) -> str:
     if "sig=" not in token or "sv=" not in token:
         raise Rejected("is not a shared access signature: it has no sv= or no sig= in it", "copy the whole SAS token")
     return token
+
+
+def sas_expiry(token: str) -> datetime | None:
+    """Return when a SAS token expires; None when that is not in it but in a policy of the container.
+
+    Raises Rejected for a time that Azure would not understand, either.
+    """
+    found = next((part[3:] for part in token.split("&") if part.startswith("se=")), None)
+    if found is None:
+        return None
+    try:
+        expiry = datetime.fromisoformat(unquote(found))
+    except ValueError:
+        raise Rejected("has an expiry (se=) that is no time", "copy the whole SAS token") from None
+    return expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)
 
 
 def customer_key(text: str) -> str:

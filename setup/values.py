@@ -165,6 +165,17 @@ def plain(what: str) -> Callable[[str], str]:
     return read
 
 
+def one_line(what: str) -> Callable[[str], str]:
+    """Return a reader of any text on one line; `what` names it in the refusal."""
+
+    def read(text: str) -> str:
+        if text.isprintable():
+            return text.strip()
+        raise Rejected(f"{quoted(text)} contains a line break or another control character", f"write {what}")
+
+    return read
+
+
 def secret(text: str) -> str:
     """Read a secret; the refusal never shows it."""
     if any(not character.isprintable() for character in text):

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, SecretStr
 
-from contract import paths
+from contract import paths, supervisor
 from contract.errors import Problem
-from setup import container_values, server_values, storage_values, values
+from setup import container_values, notification_values, server_values, storage_values, values
 from setup.compose import GCS_KEY, SHARED_WITH_COMPOSE
 from setup.environment import FromEnvironment, given, read_by
 from setup.presets import PRESETS
@@ -25,6 +25,9 @@ _LOG_LEVELS = ("off", "error", "warn", "info", "detail", "debug", "trace")
 _CONNECTIONS = (4, 262_000)
 _KEPT = (1, 9_999_999)
 _DAY_SECONDS = 86_400
+_DAY_MINUTES = 1440
+_MONTH_MINUTES = 43_200
+_ALARMS = supervisor.Thresholds()
 
 SHORT_NAMES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -48,9 +51,6 @@ SHORT_NAMES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 
 SAS_TOKEN: Final = "AZURE_STORAGE_SAS_TOKEN"  # noqa: S105 - the name of a variable
 OWN_PREFIXES: Final = ("BACKUP_", "PGBACKREST_")
-_ANNOUNCED = {"BACKUP_WEBHOOK_URL": "notifications"}
-"""Variables that the documentation names and this version refuses: ignored, they would promise what nobody keeps."""
-
 _OLD_NAMES = {
     f"{old}_{option}": f"STORAGE_{new}"
     for old in ("S3", "AZURE", "GCS")
@@ -77,6 +77,7 @@ _Truth = Annotated[bool, _as(values.truth)]
 _Cron = Annotated[str | None, _as(values.cron_or_off)]
 _Name = Annotated[str, _as(server_values.postgres_name)]
 _Secret = Annotated[SecretStr | None, _as(values.secret)]
+_WebAddress = Annotated[SecretStr | None, _as(notification_values.web_address)]
 _Host = Annotated[str | None, _as(storage_values.host)]
 _Endpoint = Annotated[str | None, _as(storage_values.endpoint)]
 _UriStyle = Annotated[str | None, _as(values.one_of("host", "path"))]
@@ -95,6 +96,25 @@ class Variables(FromEnvironment):
     backup_retention_full: Annotated[int, _number(*_KEPT)] = 7
     backup_retention_full_type: Annotated[str, _as(_RetentionType)] = "count"
     backup_retention_diff: Annotated[int, _number(*_KEPT)] = 4
+    backup_give_up: Annotated[str | None, _as(values.one_line("the old place as the message names it"))] = None
+    backup_full_after: Annotated[int, _number(1, 100)] = supervisor.FULL_AFTER
+    backup_catch_up_jitter: Annotated[int, _number(0, 3600)] = 30
+
+    backup_webhook_url: _WebAddress = None
+    backup_webhook_secret: _Secret = None
+    backup_webhook_token: Annotated[SecretStr | None, _as(notification_values.bearer_token)] = None
+    backup_notify_urls: Annotated[SecretStr | None, _as(notification_values.service_addresses)] = None
+    """The addresses with single blanks between them."""
+
+    backup_notify_level: Annotated[str, _as(values.one_of("all", "info", "warning", "critical"))] = "info"
+    backup_heartbeat_url: _WebAddress = None
+    backup_late_after: Annotated[int, _number(1, _MONTH_MINUTES)] = _ALARMS.late_minutes
+    backup_archive_late_after: Annotated[int, _number(1, _DAY_MINUTES)] = _ALARMS.archive_late_minutes
+    backup_disk_alarm_percent: Annotated[int, _number(1, 99)] = _ALARMS.disk_percent
+    backup_disk_alarm_hours: Annotated[str, _as(notification_values.hours)] = ",".join(map(str, _ALARMS.disk_hours))
+    backup_disk_reserve_percent: Annotated[int, _number(0, 50)] = _ALARMS.disk_reserve_percent
+    backup_log_format: Annotated[str, _as(values.one_of("auto", "text", "json"))] = "auto"
+    backup_http_port: Annotated[str | None, _as(container_values.port)] = None
 
     pgbackrest_process_max: Annotated[int | None, _number(1, 999)] = None
     pgbackrest_compress_type: Annotated[str, _as(values.one_of(*LEVEL_RANGES))] = "lz4"
@@ -223,9 +243,6 @@ def misplaced() -> list[Problem]:
         if name.removesuffix("_FILE") in SHARED_WITH_COMPOSE and name.endswith("_FILE"):
             what = "docker-compose.yml reads this variable too and cannot look into a file"
             problems.append(Problem(name, what, f"set {name.removesuffix('_FILE')}"))
-        elif name in _ANNOUNCED:
-            hint = "remove it; `make status` and the health of the backup container tell of failures"
-            problems.append(Problem(name, f"{_ANNOUNCED[name]} are not supported yet", hint))
         elif name.startswith(OWN_PREFIXES) and name not in names:
             problems.append(_unknown(name, names))
     return problems

@@ -17,11 +17,14 @@ from itertools import islice, pairwise
 from cronsim import CronSim
 
 from contract.cron import expand
-from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, FULL_AFTER, RetentionType, Schedule
+from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, RetentionType, Schedule
 
 _BEGINNING = datetime(2001, 1, 1)  # noqa: DTZ001 - a Monday, without a zone: an hour in summer changes nothing here
 _EVENTS = 400
-"""So many runs are looked at: a year of daily ones, two weeks of hourly ones."""
+"""So many runs are looked at, more where full backups are forced rarely: a year of daily ones, two weeks of hourly ones."""
+
+_FORCED = 40
+"""Of so many forced full backups there is room in what is looked at."""
 
 _FULLS = 60
 _DAY, _WEEK, _MONTH, _YEAR = (timedelta(days=count) for count in (1, 7, 30, 365))
@@ -47,9 +50,12 @@ class Window:
         return in_words(self.least, self.most)
 
 
-def window(schedule: Schedule, retention: int, kind: RetentionType) -> Window:
-    """Return the window that so many full backups (or days of them, with `time`) leave."""
-    fulls, forced = _full_backups(schedule)
+def window(schedule: Schedule, retention: int, kind: RetentionType, full_after: int) -> Window:
+    """Return the window that so many full backups (or days of them, with `time`) leave.
+
+    `full_after`: after so many others in a row the next backup is a full one.
+    """
+    fulls, forced = _full_backups(schedule, full_after)
     gaps = [later - earlier for earlier, later in pairwise(fulls)]
     if kind == "time":
         # One full backup older than that is kept, so that the whole time is covered.
@@ -90,12 +96,12 @@ def _reach(fulls: Sequence[datetime], intervals: int) -> timedelta:
 
 
 @cache
-def _full_backups(schedule: Schedule) -> tuple[tuple[datetime, ...], bool]:
+def _full_backups(schedule: Schedule, full_after: int) -> tuple[tuple[datetime, ...], bool]:
     """Play the schedules through; return when full backups are taken, and whether any was forced."""
     fulls: list[datetime] = []
     last_forced, others, forced = datetime.min, 0, False  # noqa: DTZ901 - without a zone, like the rest
-    for moment, kind in islice(_runs(schedule), _EVENTS):
-        is_forced = kind != "full" and others >= FULL_AFTER and moment - last_forced >= FORCED_FULL_AT_MOST_EVERY
+    for moment, kind in islice(_runs(schedule), max(_EVENTS, _FORCED * full_after)):
+        is_forced = kind != "full" and others >= full_after and moment - last_forced >= FORCED_FULL_AT_MOST_EVERY
         if kind == "full" and fulls and fulls[-1] == moment:
             continue
         if kind == "full" or is_forced:

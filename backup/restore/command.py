@@ -9,6 +9,7 @@ import click
 
 from backup import cluster, identity, jobs, logs, oplock, pgbackrest, process, report
 from backup.deployment import Deployment
+from backup.notice import Notice
 from backup.pgbackrest import Info
 from backup.postgres import Server
 from backup.restore import in_place, plan, timeline
@@ -16,6 +17,7 @@ from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
 from backup.signals import stop_on_signals
 from backup.state.history import Beginning, Ending, State
+from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -123,21 +125,30 @@ def _run_recorded(deployment: Deployment, steps: in_place.InPlaceRestore, made: 
     history, reason = deployment.history, "asked for by the operator"
     history.mark_interrupted("restore", deployment.now())
     run = history.begin(Beginning("restore", made.wanted.verb, made.backup.repo, "manual", reason), deployment.now())
+    begun = f"the database is being overwritten (restore {made.wanted.verb}, backup {made.backup.label})"
+    deployment.teller.tell(Notice(events.RESTORE_STARTED, "warning", begun))
     state: State = "failed"
-    message, code = "ended by an unforeseen error", int(Exit.UNEXPECTED)
+    message, code, hint = "ended by an unforeseen error", int(Exit.UNEXPECTED), "see /var/log/pgbackrest/restore.log"
     try:
         restored = steps.run(made, in_place.restore_id(deployment.now()))
-        state, message, code = "succeeded", _summary(restored, deployment.zone), int(Exit.OK)
+        state, message, code, hint = "succeeded", _summary(restored, deployment.zone), int(Exit.OK), ""
     except ProductError as error:
-        message, code = error.message, error.exit_code
+        message, code, hint = error.message, error.exit_code, error.hint
         raise
     finally:
         history.end(run, Ending(state, code, made.backup.label, message), deployment.now())
+        deployment.teller.tell(_notice(state, message, hint))
     click.echo(message)
     _note_identity(deployment, restored.server)
     for kept in restored.kept:
         click.echo(f"WAL that the archive never saw is kept in {kept}")
     click.echo("Next: take a full backup of the restored database: make backup")
+
+
+def _notice(state: State, message: str, hint: str) -> Notice:
+    if state == "succeeded":
+        return Notice(events.RESTORE_SUCCEEDED, "warning", message, "take a full backup of it: `make backup`")
+    return Notice(events.RESTORE_FAILED, "critical", f"restore: {message}", hint)
 
 
 def _note_identity(deployment: Deployment, server: Server) -> None:

@@ -27,7 +27,11 @@ CREATE TABLE IF NOT EXISTS run (
     tail TEXT NOT NULL DEFAULT '' -- the last lines of the program's output
 );
 CREATE INDEX IF NOT EXISTS run_by_kind ON run (kind, what, started_at);
+CREATE INDEX IF NOT EXISTS run_by_repo ON run (kind, repo, started_at);
 CREATE INDEX IF NOT EXISTS run_by_start ON run (started_at, id);
+CREATE INDEX IF NOT EXISTS run_of_kind ON run (kind, started_at);
+CREATE INDEX IF NOT EXISTS run_in_state ON run (kind, state, started_at);
+CREATE INDEX IF NOT EXISTS run_of_repository ON run (kind, what, repo, state, started_at);
 CREATE TABLE IF NOT EXISTS heartbeat (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
     at REAL NOT NULL,
@@ -182,14 +186,25 @@ class History:
         return next(iter(self.recent(kind, what=what, state=state, limit=1)), None)
 
     def recent(
-        self, kind: str | None = None, *, what: str | None = None, state: State | None = None, limit: int = 20
+        self,
+        kind: str | None = None,
+        *,
+        what: str | None = None,
+        repo: int | None = None,
+        state: State | None = None,
+        limit: int = 20,
     ) -> tuple[Run, ...]:
         """Return the newest runs, newest first."""
-        wanted = {"kind": kind, "what": what, "state": state}
+        wanted = {"kind": kind, "what": what, "repo": repo, "state": state}
         given = {column: value for column, value in wanted.items() if value is not None}
         where = " AND ".join(f"{column} = :{column}" for column in given) or "1"
-        query = f"SELECT * FROM run WHERE {where} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608 the columns are the three names above
+        query = f"SELECT * FROM run WHERE {where} ORDER BY started_at DESC, id DESC LIMIT :limit"  # noqa: S608 the columns are the names above
         return tuple(_run(row) for row in self._store.rows(query, {**given, "limit": limit}))
+
+    def backups_of(self, repo: int, limit: int) -> tuple[Run, ...]:
+        """Return the newest backup runs for one repository, newest first."""
+        query = "SELECT * FROM run WHERE kind = 'backup' AND repo = ? ORDER BY started_at DESC, id DESC LIMIT ?"
+        return tuple(_run(row) for row in self._store.rows(query, (repo, limit)))
 
     def beat(self, phase: str, now: datetime) -> None:
         """Leave a sign of life."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from backup.notice import Fact
 from contract.severity import Severity
 
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
@@ -114,10 +116,20 @@ class Sample:
 
 @dataclass(frozen=True)
 class Standing:
-    """An alarm that stands: its key, the event it is told as, and what to say."""
+    """An alarm that stands: its key, the event it is told as, what to say, and the numbers in it for programs."""
 
     key: str
     event: str
     severity: Severity
     message: str
     hint: str
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Over:
+    """What is all right now: if there was an alarm with this key, it has ended."""
+
+    key: str
+    event: str
+    summary: str

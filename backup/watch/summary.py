@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 
 from backup.deployment import Deployment
+from backup.watch.archiver import ArchiverState
+from backup.watch.look import look
+from backup.watch.memory import MARK, Elapsed, Memory
 from backup.watch.readings import Standing, Volume
+from backup.watch.samples import Samples
+from backup.watch.verdicts import judge, safe_hours
 
+RECENT: Final = timedelta(minutes=15)
 DatabaseState = Literal["open", "in recovery", "unreachable"]
-ArchiverState = Literal["working", "behind", "catching up", "failing", "stalled", "off", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,36 @@ class WalStatus:
 def summarize(deployment: Deployment) -> WalStatus:
     """Look once at database and disks, without keeping it, and judge that with what the watcher has kept.
 
-    Never raises because of the database: what cannot be known is None.
+    Never raises because of the database: what cannot be known is None. Raises StoreError.
     """
-    raise NotImplementedError
+    samples, now, allowed = Samples(deployment.store), deployment.now(), deployment.config.thresholds
+    last, recent, peak = samples.last(now), samples.recent(now, RECENT), samples.peak(now)
+    sample = replace(look(deployment), wal_rate_smoothed=last.wal_rate_smoothed if last else None)
+    elapsed = Elapsed.between_looks((now - last.at).total_seconds()) if last else Elapsed()
+    verdict = judge(Memory.from_json(deployment.marks.get(MARK)), sample, recent, elapsed, allowed)
+    wal = sample.wal
+    return WalStatus(
+        at=sample.at,
+        last_sample_at=last.at if last else None,
+        database="unreachable" if wal is None else "in recovery" if wal.in_recovery else "open",
+        database_problem=sample.problem,
+        archiver=verdict.archiver,
+        waiting_segments=wal.ready_segments if wal else None,
+        waiting_bytes=wal.ready_bytes if wal else None,
+        oldest_waiting_seconds=wal.oldest_ready_seconds if wal else None,
+        archived_count=wal.archived_count if wal else None,
+        last_archived_wal=wal.last_archived_wal if wal else None,
+        last_archived_at=wal.last_archived_at if wal else None,
+        failed_count=wal.failed_count if wal else None,
+        last_failed_wal=wal.last_failed_wal if wal else None,
+        last_failed_at=wal.last_failed_at if wal else None,
+        pg_wal_bytes=wal.pg_wal_bytes if wal else None,
+        wal_rate=sample.wal_rate_smoothed,
+        wal_rate_peak=peak,
+        safe_hours=verdict.safe_hours,
+        safe_hours_at_peak=safe_hours(sample, peak, allowed),
+        full_in_hours=verdict.full_in_hours,
+        catch_up_seconds=verdict.catch_up_seconds,
+        volumes=sample.volumes,
+        alarms=verdict.standing,
+    )

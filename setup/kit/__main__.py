@@ -1,8 +1,8 @@
-"""`python -m setup.kit make | verify | environment | put-back`, called by scripts/recovery-kit. The only place that exits.
+"""`python -m setup.kit …`, one of its five commands, called by scripts/recovery-kit. The only place that exits.
 
 Standard input carries the password or key, which must be in no argument list; for all but `make` the sealed file follows
-it, as the last line. The sealed file and the environment file go to standard output, everything for people to standard
-error.
+it, as the last line. The sealed file, the environment file and the operator's own settings go to standard output, everything
+for people to standard error.
 """
 # ruff: noqa: T201 - telling people is what this module is for
 
@@ -19,17 +19,17 @@ from contract.errors import ProductError
 from contract.exits import Exit
 from setup.defect import told
 from setup.kit import commands
-from setup.kit.contents import environment_file
+from setup.kit.contents import environment_file, extra_config_file
 from setup.kit.seal import Credential
-from setup.places import Places
+from setup.places import Mounts, Places
 from setup.settings import Settings, read_settings
 
 
-def main(arguments: list[str], standard_input: str, places: Places) -> int:
+def main(arguments: list[str], standard_input: str, places: Places, mounts: Mounts | None = None) -> int:
     """Run one command and return the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        _run(options, standard_input, places)
+        _run(options, standard_input, places, mounts)
     except ProductError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -39,11 +39,11 @@ def main(arguments: list[str], standard_input: str, places: Places) -> int:
     return Exit.OK
 
 
-def _run(options: argparse.Namespace, standard_input: str, places: Places) -> None:
+def _run(options: argparse.Namespace, standard_input: str, places: Places, mounts: Mounts | None) -> None:
     now = datetime.now(UTC)
     if options.command == "make":
         versions = {"product": options.product_version, "pgbackrest": options.pgbackrest_version}
-        sealed, summary = commands.make(_settings(), places, _credential(standard_input), versions, now)
+        sealed, summary = commands.make(_settings(mounts), places, _credential(standard_input), versions, now)
         print(summary, file=sys.stderr)
         print(sealed)
         return
@@ -51,14 +51,16 @@ def _run(options: argparse.Namespace, standard_input: str, places: Places) -> No
     kit = commands.open_kit(sealed.strip(), _credential(credential))
     if options.command == "environment":
         print(environment_file(kit), end="")
+    elif options.command == "extra-config":
+        print(extra_config_file(kit), end="")
     elif options.command == "verify":
-        print(commands.verify(kit, _settings(), places, options.live_check, now), file=sys.stderr)
+        print(commands.verify(kit, _settings(mounts), places, options.live_check, now), file=sys.stderr)
     else:
-        print(commands.put_back(kit, _settings(), places, now), file=sys.stderr)
+        print(commands.put_back(kit, _settings(mounts), places, now), file=sys.stderr)
 
 
-def _settings() -> Settings:
-    return read_settings(os.cpu_count() or 1)
+def _settings(mounts: Mounts | None) -> Settings:
+    return read_settings(os.cpu_count() or 1, mounts)
 
 
 def _credential(text: str) -> Credential:
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     proving = verbs.add_parser("verify", help="prove that a kit opens the live repositories")
     proving.add_argument("--live-check", choices=["passed", "failed", "not-run"], default="not-run")
     verbs.add_parser("environment", help="print the environment file that is in a kit")
+    verbs.add_parser("extra-config", help="print the name of the file of the operator's own settings, then its text")
     verbs.add_parser("put-back", help="put the secrets of a kit into the secrets volume")
     return parser
 

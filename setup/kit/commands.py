@@ -16,6 +16,7 @@ from contract.protection import unprotected
 from setup import passphrase, protection
 from setup.kit import contents, proof, seal
 from setup.kit.contents import Kit
+from setup.kit.missing import missing
 from setup.kit.proof import Live, LiveCheck
 from setup.kit.seal import Credential
 from setup.needs import passphrase_needs
@@ -35,6 +36,8 @@ def make(
     needs = _needs(settings, places)
     secrets = Secrets(_stored_passphrases(needs, places), _superuser_password(settings, places))
     kit = contents.contents(needs, secrets, effective_environment(), versions, now)
+    if settings.server.extra is not None:
+        kit = kit.model_copy(update={"extra_config": SecretStr(settings.server.extra)})
     contents.environment_file(kit)  # what cannot be written back is better known now
     sealed = seal.seal(contents.to_json(kit), credential)
     return sealed, "\n".join(_summary(kit))
@@ -52,7 +55,7 @@ def verify(kit: Kit, settings: Settings, places: Places, check: LiveCheck, now: 
     """
     needs = _needs(settings, places)
     live = Live(needs, effective_environment(), _published(places), protection.read_used(places.state), check)
-    findings = proof.prove(kit, live)
+    findings = (*proof.prove(kit, live), *proof.compare_extra_config(kit, settings.server.extra))
     seen = "\n".join([*_summary(kit), *map(str, findings)])
     bad = sum(not finding.good for finding in findings)
     if bad:
@@ -145,7 +148,7 @@ def _summary(kit: Kit) -> list[str]:
         fingerprint = repository.fingerprint
         cipher = f"passphrase {fingerprint[:16]}…" if fingerprint else "not encrypted"
         lines.append(f"repository {repository.key}: {repository.location}, {cipher}")
-    return lines
+    return [*lines, *missing(kit)]
 
 
 def _verdict(places: Places) -> str:

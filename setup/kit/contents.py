@@ -19,9 +19,11 @@ from setup import cipher
 from setup.passphrase import Secrets
 from setup.render import STANZA
 from setup.repository_key import Need
+from setup.values import own_file
 
 Told = Annotated[SecretStr, PlainSerializer(lambda secret: secret.get_secret_value(), return_type=str, when_used="json")]
 
+_EXTRA: Final = "POSTGRES_EXTRA_CONFIG"
 _NEEDS_NO_QUOTES: Final = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 _UNQUOTABLE: Final = re.compile(r"\\'|\\$")
 """What Compose has no spelling for between single quotes, where a backslash takes the meaning from a quotation mark."""
@@ -45,7 +47,10 @@ class KitRepository(_Frozen):
 
 
 class Kit(_Frozen):
-    """Everything. `environment` holds the variables that were set, those given as a file by their content."""
+    """Everything. `environment` holds the variables that were set, those given as a file by their content.
+
+    `extra_config` is the text of the file that POSTGRES_EXTRA_CONFIG names, which cannot be given by its content.
+    """
 
     schema_version: Literal[1] = 1
     product: Literal["salespider-backup"] = "salespider-backup"
@@ -56,6 +61,12 @@ class Kit(_Frozen):
     repositories: tuple[KitRepository, ...]
     fingerprints: dict[int, str | None]
     superuser_password: Told
+    extra_config: Told | None = None
+
+    def variable(self, name: str) -> str | None:
+        """Return what a variable was set to."""
+        value = self.environment.get(name)
+        return value.get_secret_value() if value else None
 
 
 def contents(
@@ -98,6 +109,17 @@ def from_json(text: bytes) -> Kit:
             exit_code=Exit.CONFIGURATION,
         )
     return kit
+
+
+def extra_config_file(kit: Kit) -> str:
+    """Return the name of the file of the operator's own settings, below this directory, a line break, and its text.
+
+    Nothing when there is none.
+    """
+    name = kit.variable(_EXTRA)
+    if name is None or kit.extra_config is None:
+        return ""
+    return f"{own_file(name)}\n{kit.extra_config.get_secret_value()}"
 
 
 def environment_file(kit: Kit) -> str:

@@ -51,6 +51,14 @@ def prove(kit: Kit, live: Live) -> tuple[Finding, ...]:
     return (*_repositories(kit, live), *_variables(kit, live))
 
 
+def compare_extra_config(kit: Kit, extra: str | None) -> Iterator[Finding]:
+    """Return whether the operator's own settings of PostgreSQL have changed since the kit was made."""
+    in_kit = kit.extra_config.get_secret_value() if kit.extra_config else None
+    if in_kit != extra:
+        seen = "the file that POSTGRES_EXTRA_CONFIG names has changed since the kit was made"
+        yield Finding(True, seen, "a new kit would have the present text: make recovery-kit")
+
+
 def _repositories(kit: Kit, live: Live) -> Iterator[Finding]:
     in_kit = {repository.key: repository for repository in kit.repositories}
     for need in live.needs:

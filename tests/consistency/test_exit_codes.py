@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backup.pgbackrest import EXIT_CODES
-from contract.exits import Exit
+from contract.exits import Exit, HealthExit
 from tests.consistency.source import rows
 
 DOCUMENT = "docs/reference/exit-codes.md"
 
 
-def test_our_exit_codes_are_documented_with_their_meaning() -> None:
-    assert rows(DOCUMENT, "## Of our commands") == [
-        [str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in Exit
-    ]
+@pytest.mark.parametrize(("heading", "table"), [("## Of our commands", Exit), ("## Of the health check", HealthExit)])
+def test_our_exit_codes_are_documented_with_their_meaning(heading: str, table: type[Exit | HealthExit]) -> None:
+    codes: list[Exit | HealthExit] = list(table)
+    assert rows(DOCUMENT, heading) == [[str(int(code)), code.name.lower().replace("_", "-"), code.meaning] for code in codes]
 
 
 def test_the_known_exit_codes_of_pgbackrest_are_documented() -> None:

@@ -94,7 +94,7 @@ def test_pgbackrest_takes_every_generated_option_and_a_backup_succeeds(
         findings = {finding.name: finding for finding in checks.run_all(deployment)}
         assert all(finding.good for finding in findings.values()), findings
         known = status.gather(deployment)
-        assert known.problems == ("the supervisor gives no sign of life; see `docker logs salespider-backup`",)
+        assert [cause.key for cause in known.causes] == ["supervisor"]
     finally:
         deployment.store.close()
     lines += capsys.readouterr().out.splitlines()

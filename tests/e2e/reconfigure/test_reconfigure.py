@@ -54,7 +54,7 @@ def test_schedule_and_retention_reach_the_running_supervisor(stack: Stack) -> No
     assert lives(stack) == before, "neither container was restarted"
     assert "repo1-retention-full=3" in stack.make("config", IMAGE_TAG=TAG).stdout
     (repository,) = status(stack)["repositories"]
-    assert [verdict["kind"] for verdict in repository["freshness"]] == ["full"]
+    assert [kind["type"] for kind in repository["types"]] == ["full"]
 
 
 def test_a_setting_that_can_be_reloaded_is(stack: Stack) -> None:

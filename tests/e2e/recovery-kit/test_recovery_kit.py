@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import stat
+import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import ROOT, Stack, wait_until
 
+OWN = uuid.uuid4().hex[:8]
+EXTRA = ROOT / "config" / f"test-{OWN}.conf"
+CA = ROOT / "secrets" / f"test-{OWN}.pem"
+SETTINGS = "# what only this shop has set\nautovacuum_naptime = '37s'\n"
 PASSWORD = "correct horse battery staple"
 SALES = "SELECT count(*) || ' ' || md5(string_agg(id || note, ',' ORDER BY id)) FROM sale"
 UNPROTECTED = "not protected against loss of this host"
@@ -17,14 +23,20 @@ UNPROTECTED = "not protected against loss of this host"
 
 @pytest.fixture(scope="module")
 def shop(stacks: Stacks) -> Stack:
-    """A shop with sales before and after its backup, and with a setting whose value needs quoting."""
+    """A shop with sales before and after its backup, a setting whose value needs quoting, and two files of its own."""
     stack = stacks.new()
+    EXTRA.write_text(SETTINGS)
+    CA.write_text(stack.in_helper("openssl req -x509 -nodes -newkey rsa:2048 -subj /CN=x -keyout /dev/null 2>/dev/null", {}))
+    for file in (EXTRA, CA):
+        stacks.at_end(partial(file.unlink, missing_ok=True))
     stack.configure(
         PGBACKREST_REPO1_TYPE="posix",
         PGBACKREST_REPO1_PATH=str(stack.directory / "backups"),
         BACKUP_CPU_LIMIT="2",
         BACKUP_SCHEDULE_DIFF="30 4 * * 1-6",
         POSTGRES_PASSWORD='pa$$word "with" # signs',
+        POSTGRES_EXTRA_CONFIG=f"./config/{EXTRA.name}",
+        PGBACKREST_REPO1_STORAGE_CA_FILE=f"/run/secrets/{CA.name}",
     )
     stack.start()
     stack.sql("CREATE TABLE sale AS SELECT id, md5(id::text) AS note FROM generate_series(1, 2000) id")
@@ -110,12 +122,17 @@ def test_an_empty_host_gets_everything_back(stacks: Stacks, shop: Stack, kit: Pa
     )
     shop.compose("--profile", "ops", "down", "--volumes")
 
+    authority = CA.read_text()
+    for file in (EXTRA, CA):
+        file.unlink()
     host = stacks.new()
     host.env_file.unlink()
     result = host.make("deploy", FROM_KIT=str(kit), KIT_PASSWORD_FILE=str(password_file))
     assert result.code == 0, result.output
     assert "make restore-latest" in result.output
     assert stat.S_IMODE(host.env_file.stat().st_mode) == 0o600
+    assert EXTRA.read_text() == SETTINGS
+    assert authority.strip() in host.env_file.read_text()
     assert passphrase(host) == secret
     assert not host.is_open()
 
@@ -123,6 +140,7 @@ def test_an_empty_host_gets_everything_back(stacks: Stacks, shop: Stack, kit: Pa
     assert result.code == 0, result.output
     assert host.sql(SALES) == sales
     assert host.sql("SHOW max_connections") == settings
+    assert host.sql("SHOW autovacuum_naptime") == "37s"
     assert host.make("password").stdout == 'pa$$word "with" # signs\n'
     wait_until(lambda: host.doing().startswith("idle"), 60, "an idle supervisor")
     assert host.make("backup").code == 0, "the restored database is backed up like the old one"

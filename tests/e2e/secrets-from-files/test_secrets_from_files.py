@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -12,21 +13,28 @@ from tests.e2e.stack import ROOT, Stack, wait_until
 
 PASSPHRASE = "a passphrase that somebody has written into a file"
 PASSWORD = "a password that somebody has written into a file"
+WEBHOOK = "http://127.0.0.1:9/a-webhook-that-somebody-has-written-into-a-file"
+SERVICES = ("json://127.0.0.1:9/a-service-in-a-file", "form://user:another-service-in-a-file@127.0.0.1:9/?to=a,b")
+EVERY = (PASSPHRASE, PASSWORD, WEBHOOK, *SERVICES, "a-webhook-that", "a-service-in", "another-service-in")
 
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
     """The files lie in ./secrets, under names that no other stack uses, and are taken away at the end."""
     folder, own = ROOT / "secrets", uuid.uuid4().hex[:8]
-    passphrase, password = folder / f"test-{own}-passphrase", folder / f"test-{own}-password"
-    passphrase.write_text(f"{PASSPHRASE}\n")
-    password.write_text(f"{PASSWORD}\n")
-    for file in (passphrase, password):
+    texts = {
+        "PGBACKREST_REPO1_CIPHER_PASS": PASSPHRASE,
+        "POSTGRES_PASSWORD": PASSWORD,
+        "BACKUP_WEBHOOK_URL": WEBHOOK,
+        "BACKUP_NOTIFY_URLS": "\n".join(SERVICES),
+    }
+    variables = {}
+    for name, text in texts.items():
+        file = folder / f"test-{own}-{name.lower()}"
+        file.write_text(f"{text}\n")
         stacks.at_end(file.unlink)
-    return stacks.running(
-        PGBACKREST_REPO1_CIPHER_PASS_FILE=f"/run/secrets/{passphrase.name}",
-        POSTGRES_PASSWORD_FILE=f"/run/secrets/{password.name}",
-    )
+        variables[f"{name}_FILE"] = f"/run/secrets/{file.name}"
+    return stacks.running(**variables)
 
 
 def test_they_take_effect(stack: Stack) -> None:
@@ -35,13 +43,15 @@ def test_they_take_effect(stack: Stack) -> None:
         f"openssl enc -d -aes-256-cbc -md sha1 -pass 'pass:{PASSPHRASE}' -in archive/salespider/archive.info 2>/dev/null"
     )
     assert stack.in_repository(script).startswith("[backrest]\n")
+    told = json.loads(stack.exec("backup", "cat", "/etc/pgbackrest/receivers.json").stdout)
+    assert [receiver["url"] for receiver in told["receivers"]] == [WEBHOOK, *SERVICES]
+    assert stack.exec("backup", "stat", "-Lc", "%U:%G %a", "/etc/pgbackrest/receivers.json").stdout == "root:postgres 640\n"
 
 
 @pytest.mark.parametrize("service", ["setup", "postgres", "backup"])
 def test_no_container_has_them_in_its_environment_or_its_log(stack: Stack, service: str) -> None:
     seen = stack.docker("inspect", service).stdout + stack.logs(service)
-    assert PASSPHRASE not in seen
-    assert PASSWORD not in seen
+    assert [secret for secret in EVERY if secret in seen] == []
 
 
 def test_a_file_that_is_missing_is_named_and_nothing_changes(stack: Stack) -> None:
@@ -59,7 +69,7 @@ def test_a_file_that_is_missing_is_named_and_nothing_changes(stack: Stack) -> No
 def test_given_both_ways_is_refused(stack: Stack) -> None:
     stack.configure(PGBACKREST_REPO1_TYPE="posix", POSTGRES_PASSWORD_FILE="/run/secrets/x", POSTGRES_PASSWORD="y")
     result = stack.make("config-check")
-    assert result.code == 10, result.output
+    assert result.code == 2, result.output
     assert "set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE, not both" in result.output
 
 

@@ -10,8 +10,11 @@ import pytest
 import structlog
 
 from backup import __main__ as entry
-from backup import cli, deployment, logs, process
+from backup import deployment, logs, process
+from backup.commands import opening
 from backup.deployment import Deployment
+from backup.watch import look
+from backup.watch.readings import Volume
 from tests.unit.backup.fakes import FakePgbackrest, World, make_world
 
 
@@ -45,7 +48,8 @@ def command(
 ) -> Callable[..., tuple[int, str, str]]:
     """Type a command; return its exit code and what it printed on both streams."""
     monkeypatch.setattr(Deployment, "open", lambda *_args: world.deployment)
-    monkeypatch.setattr(cli, "stop_on_signals", lambda _stop: None)
+    monkeypatch.setattr(opening, "stop_on_signals", lambda _stop: None)
+    monkeypatch.setattr(look, "volumes", lambda _deployment: (Volume("data", (), 60_000_000_000, 100_000_000_000),))
 
     def run(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["salespider-backup", *words])

@@ -16,6 +16,7 @@ from backup.deployment import Deployment, Volumes
 from backup.postgres import Archiver, DatabaseError, Postgres, Server
 from backup.restore.container import Condition, ContainerError, DatabaseContainer
 from backup.state.history import History
+from backup.watch.readings import WalReading
 from contract import paths
 from contract.supervisor import Database, Repository, Schedule, SupervisorConfig
 
@@ -136,6 +137,36 @@ def make_world(root: Path, config: SupervisorConfig | None = None) -> World:
     return World(deployment, clock, postgres, stop)
 
 
+# --- watching ---------------------------------------------------------------------------------------------------------
+
+MEBIBYTE = 1 << 20
+SEGMENT = 16 * MEBIBYTE
+
+
+def make_wal(**given: Any) -> WalReading:
+    """What a server says that archives and has nothing to do, unless told otherwise."""
+    values: dict[str, Any] = {
+        "in_recovery": False,
+        "system_id": 7710425701430951955,
+        "timeline": 1,
+        "wal_position": 6 * SEGMENT,
+        "segment_bytes": SEGMENT,
+        "archive_mode": "on",
+        "archive_library": "",
+        "archive_command": "pgbackrest --stanza=salespider archive-push %p",
+        "archived_count": 5,
+        "last_archived_wal": "000000010000000000000005",
+        "last_archived_at": NOON - timedelta(minutes=1),
+        "failed_count": 0,
+        "last_failed_wal": None,
+        "last_failed_at": None,
+        "ready_segments": 0,
+        "oldest_ready_seconds": None,
+        "pg_wal_bytes": 4 * SEGMENT,
+    }
+    return WalReading(**{**values, **given})
+
+
 # --- the database -----------------------------------------------------------------------------------------------------
 
 
@@ -160,6 +191,7 @@ class FakePostgres(Postgres):
         self.version = "17.6"
         self.system_id = SYSTEM_ID
         self.size = 30_000_000
+        self.wal = make_wal()
 
     def _answer(self) -> None:
         if self.down:
@@ -189,6 +221,10 @@ class FakePostgres(Postgres):
     def waiting_segments(self) -> int:
         self._answer()
         return self.waiting
+
+    def wal_reading(self) -> WalReading:
+        self._answer()
+        return self.wal
 
     def switch_wal(self) -> str:
         self._answer()

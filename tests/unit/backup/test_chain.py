@@ -16,7 +16,7 @@ from backup import schedule
 from backup.chain import ChainFacts, Choice, chain_facts, choose
 from backup.pgbackrest import Backup
 from backup.state.history import Run
-from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType, Schedule
+from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, FULL_AFTER, BackupType, Schedule
 from setup.window import window
 from tests.unit.backup.fakes import make_backup
 
@@ -171,7 +171,7 @@ def test_no_two_unscheduled_full_backups_within_a_day_and_no_chain_without_end(
     for backup in backups:
         since = 0 if backup.kind == "full" else since + 1
         last_forced = backup.stopped if backup.stopped in forced else last_forced
-        assert since <= 7 or backup.stopped - last_forced < FORCED_FULL_AT_MOST_EVERY
+        assert since <= 7 or backup.stopped - last_forced <= FORCED_FULL_AT_MOST_EVERY
 
 
 @given(st.sampled_from(SCHEDULES), st.integers(0, 2**32), st.integers(2, 7))
@@ -190,7 +190,7 @@ def test_a_number_of_full_backups_spans_what_the_schedule_and_one_a_day_leave(
 def test_undisturbed_the_window_is_the_one_that_setup_promises() -> None:
     expressions: dict[BackupType, str] = {"full": "0 2 * * 0", "diff": "0 2 * * 1-6"}
     fulls = [b.stopped for b in lived(expressions, 1, 150, trouble=0)[0] if b.kind == "full"][1:]  # without the very first
-    promised = window(Schedule(full=expressions["full"], diff=expressions["diff"]), 7, "count")
+    promised = window(Schedule(full=expressions["full"], diff=expressions["diff"]), 7, "count", FULL_AFTER)
     assert len(fulls) > 14
     assert {last - first for first, last in zip(fulls, fulls[6:], strict=False)} == {promised.least}
     assert {last - first for first, last in zip(fulls, fulls[7:], strict=False)} == {promised.most}

@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from backup import report, status
+from backup import report
 from backup.checks import Finding
 from backup.pgbackrest import RepositoryStatus
-from backup.state.history import Beginning, Ending
-from tests.unit.backup.fakes import NOON, FakePgbackrest, World, make_backup, make_config, make_info
+from tests.unit.backup.fakes import make_backup, make_config, make_info
 
 UTC_ZONE = ZoneInfo("UTC")
 
@@ -102,7 +101,7 @@ def test_a_running_backup_is_told(out: Console) -> None:
     assert "A backup is running: 1.0 MB of 4.0 MB" in printed(out)
 
 
-# --- findings and status ----------------------------------------------------------------------------------------------
+# --- findings ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_good_finding_is_a_line_and_a_bad_one_has_its_hint_below(out: Console) -> None:
@@ -127,42 +126,3 @@ def test_garbage_in_a_message_reaches_no_terminal(out: Console) -> None:
     noise = RepositoryStatus(1, "aes-256-cbc", 99, "[FormatError] line 1: \x1b[2J\x07[/red]")
     report.print_info(out, make_info(repositories=(noise,), archive=()), make_config())
     assert "Repository 1: [FormatError] line 1: ?[2J?[/red]; cipher aes-256-cbc" in printed(out)
-
-
-def test_the_status_fits_one_screen(world: World, engine: FakePgbackrest, out: Console) -> None:
-    engine.info = make_info(make_backup("20260301-020000F"))
-    world.deployment.history.beat("idle; next: diff backup at 2026-03-05 02:00:00 UTC", NOON)
-    world.postgres.waiting = 3
-    report.print_status(out, status.gather(world.deployment), world.deployment.config)
-    lines = printed(out).splitlines()
-    assert "supervisor     idle; next: diff backup at 2026-03-05 02:00:00 UTC" in lines
-    assert "database       PostgreSQL 17.6, open, timeline 1" in lines
-    assert "archiver       working; last 000000010000000000000005, 1 min 0 s ago; 3 waiting" in lines
-    assert "  full backup  last 2026-03-01 02:00:00 UTC; next 2026-03-08 02:00:00 UTC" in lines
-    assert lines[-1].startswith("PROBLEM        diff in repository 1: the last one is from ")
-    assert len(lines) < 24
-
-
-def test_a_status_without_problems_says_so_and_one_without_a_database_too(
-    world: World, engine: FakePgbackrest, out: Console
-) -> None:
-    engine.info = make_info(make_backup("20260304-110000F"))
-    world.deployment.history.beat("idle", NOON)
-    report.print_status(out, status.gather(world.deployment), world.deployment.config)
-    assert printed(out).splitlines()[-1] == "All is as promised."
-    world.postgres.down = "connection refused"
-    report.print_status(out, status.gather(world.deployment), world.deployment.config)
-    assert "database       not reachable" in printed(out).splitlines()
-
-
-def test_the_runs_are_told_with_reason_duration_and_result(world: World, out: Console) -> None:
-    history = world.deployment.history
-    number = history.begin(Beginning("backup", "diff", 1, "schedule", "scheduled for 02:00"), NOON)
-    history.end(number, Ending("failed", 49, None, "the repository is away"), NOON + timedelta(seconds=90))
-    history.begin(Beginning("restore", "latest", 1, "manual", "asked for by the operator"), NOON)
-    out.print(report.runs_table(history.recent(), UTC_ZONE))
-    text = printed(out)
-    for cell in ("2026-03-04 12:00:00 UTC", "diff backup", "scheduled for 02:00", "1 min 30 s"):
-        assert cell in text
-    assert "failed: the repository is away" in text
-    assert "latest restore" in text

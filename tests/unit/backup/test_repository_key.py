@@ -14,6 +14,7 @@ from backup.deployment import Deployment
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.repository_key import Trouble, Verdict, judge
+from backup.snapshot import Protection
 from contract import events, paths, protection
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -170,16 +171,16 @@ def test_the_status_says_it_instead_of_the_engine(world: World, engine: FakePgba
     engine.info = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, "[CryptoError] ??"),))
     engine.info_files = {ARCHIVE: Captured(95, b"", BAD_DECRYPT)}
     world.deployment.history.beat("waiting", NOON)
-    said = [problem for problem in status.gather(world.deployment).problems if problem.startswith("repository 1")]
-    assert len(said) == 1
-    assert said[0].startswith(f"{WHERE}: the passphrase does not open it, it was encrypted with another one; put the ")
+    (said,) = [cause for cause in status.gather(world.deployment).causes if cause.key.startswith("repository")]
+    assert said.message == f"{WHERE}: the passphrase does not open it, it was encrypted with another one"
+    assert said.hint.startswith("put the right passphrase back")
 
 
 def test_the_status_does_not_wait_twice_for_a_store_that_is_away(world: World, engine: FakePgbackrest) -> None:
     message = "[HostConnectError] unable to connect"
     engine.info = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, message),))
     engine.info_files = {ARCHIVE: Captured(49, b"", "never asked for")}
-    assert f"repository 1: {message}" in status.gather(world.deployment).problems
+    assert f"repository 1: {message}" in [cause.message for cause in status.gather(world.deployment).causes]
 
 
 def test_the_command_tells_by_its_exit_code(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +215,7 @@ def test_a_created_stanza_makes_a_passphrase_a_used_one(tmp_path: Path, engine: 
     deployment = make_world(tmp_path, fingerprinted(FINGERPRINT, None)).deployment
     engine.script(Reply())
     assert jobs.create_stanza(deployment, print).state == "succeeded"
-    assert used(deployment) == {"schema_version": 1, "used": {"1": [FINGERPRINT]}}
+    assert used(deployment) == {"schema_version": 1, "used": {"1": [FINGERPRINT]}, "plain": [2]}
     assert deployment.volumes.used_passphrases.stat().st_mode & 0o777 == 0o640
 
 
@@ -293,7 +294,7 @@ def test_a_kit_protects_when_it_holds_the_present_passphrases(
             else protection.VerifiedKit(verified_at=NOON, fingerprints=record).model_dump_json()
         )
         (deployment.volumes.config / paths.PROTECTION_JSON).write_text(kit)
-    assert status.gather(deployment).unprotected == reason, case
+    assert status.gather(deployment).protection == Protection(reason is None, reason or ""), case
     (finding,) = checks.recovery_kit_is_verified(deployment)
     assert finding.good
     assert finding.seen == (reason or "verified, and it holds the present passphrases")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from backup import identity
-from backup import supervisor as module
-from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.deployment import BackupsOffError, ConfigurationError
 from backup.jobs import Outcome
+from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.runner import Job, Runner
 from backup.supervisor import Supervisor
@@ -170,12 +168,13 @@ def test_a_failed_first_backup_is_tried_again_after_a_delay(scene: Scene) -> Non
     scene.tick()
     scene.do(Reply())
     scene.tick()
-    scene.do(Reply(57))
-    assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:02 UTC"
-    assert scene.tick(seconds=2) == "taking the first full backup"
-    scene.do(Reply(57))
-    assert scene.tick() == "taking the first full backup; next attempt at 2026-03-04 12:00:07 UTC"
-    assert scene.tick(seconds=5) == "taking the first full backup"
+    scene.do(Reply(42))
+    assert scene.tick().startswith("idle; full backup (attempt 2: ")
+    assert scene.tick(seconds=59).startswith("idle; full backup (attempt 2: ")
+    assert scene.tick(seconds=14) == "taking the full backup again"
+    scene.do(Reply(42))
+    assert scene.tick(seconds=299).startswith("idle; full backup (attempt 3: ")
+    assert scene.tick(seconds=62) == "taking the full backup again"
     scene.do(Reply(does=scene.engine.lists(FULL)))
     assert scene.tick().startswith("idle")
     assert [state for _, _, state in runs_of(scene.world.deployment.history)] == ["failed", "failed", "succeeded"]
@@ -195,8 +194,8 @@ def test_a_repository_that_cannot_be_asked_is_waited_for(scene: Scene) -> None:
 def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine: FakePgbackrest) -> None:
     world = make_world(tmp_path, make_config(repositories=2))
     scene, second = Scene(world, engine), make_backup("20260304-120000F", repo=2)
-    both = make_info(FULL, second)
-    engine.info = replace(both, backups=(FULL,))
+    both = tuple(RepositoryStatus(key, "aes-256-cbc", 0, "ok") for key in (1, 2))
+    engine.info = make_info(FULL, repositories=both)
     scene.tick()
     scene.do(Reply())
     assert scene.tick() == "taking the first full backup"
@@ -264,12 +263,26 @@ def test_after_a_success_the_next_runs_are_told(scene: Scene) -> None:
     ]
 
 
-def test_a_backup_that_outlasts_the_next_due_time_is_followed_by_one_for_it(scene: Scene) -> None:
+def test_a_backup_that_outlasts_the_next_due_time_is_told_and_not_doubled(scene: Scene) -> None:
     scene.settle()
     scene.tick(hours=14)
-    scene.world.clock.advance(hours=25)
+    with capture_logs() as logged:
+        assert scene.tick(hours=25) == "taking the scheduled diff backup"
+    assert [entry["event"] for entry in logged] == [events.BACKUP_DUE, events.BACKUP_MISSED, events.BACKUP_OVERLAP]
     scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260306-030000D"))))
-    assert scene.tick() == "taking the scheduled diff backup"
+    assert scene.tick().startswith("idle; next: diff backup at 2026-03-07")
+
+
+def test_a_more_thorough_backup_that_falls_due_meanwhile_is_taken_next(scene: Scene) -> None:
+    scene.settle()
+    scene.tick(days=2, hours=13)
+    scene.tick(minutes=1)
+    scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260305-030000D"))))
+    scene.tick()
+    assert scene.tick(minutes=59) == "taking the scheduled diff backup"
+    assert scene.tick(hours=24) == "taking the scheduled diff backup"
+    scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260306-030000D"))))
+    assert scene.tick(seconds=31) == "taking the scheduled full backup"
 
 
 def test_what_fell_due_while_the_database_was_away_is_taken_when_it_is_back(scene: Scene) -> None:
@@ -281,8 +294,7 @@ def test_what_fell_due_while_the_database_was_away_is_taken_when_it_is_back(scen
     scene.world.postgres.down = ""
     assert scene.tick(seconds=5) == "creating the stanza"
     scene.do(Reply())
-    scene.tick()
-    assert scene.tick(seconds=1) == "taking the scheduled diff backup"
+    assert scene.tick(seconds=30) == "taking the scheduled diff backup"
 
 
 def test_the_schedule_is_read_in_the_zone_of_the_configuration(tmp_path: Path, engine: FakePgbackrest) -> None:
@@ -342,92 +354,3 @@ def test_a_configuration_that_cannot_be_read_ends_it_as_well(scene: Scene) -> No
     (scene.world.volumes.config / "supervisor.json").write_text("{}")
     with pytest.raises(ConfigurationError):
         scene.tick()
-
-
-# --- the loop around it -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def loop(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Exit]]:
-    """`supervise`, for so many ticks; then somebody asks it to stop."""
-    engine.info = make_info(FULL)
-    runners: list[Runner] = []
-
-    def make_runner() -> Runner:
-        runners.append(Runner())
-        return runners[-1]
-
-    def run(ticks: int) -> Exit:
-        left = iter(range(ticks))
-
-        def wait(timeout: float | None = None) -> bool:
-            if next(left, None) is None:
-                world.stop.set()
-            return world.stop.is_set()
-
-        monkeypatch.setattr(world.stop, "wait", wait)
-        monkeypatch.setattr(module, "Runner", make_runner)
-        return module.supervise(world.deployment)
-
-    yield run
-    for runner in runners:
-        runner.finish(5)
-        assert not runner._thread.is_alive()
-
-
-def test_a_stop_ends_the_loop_in_order_with_143(loop: Callable[[int], Exit], world: World) -> None:
-    world.postgres.down = "connection refused"
-    with capture_logs() as logged:
-        assert loop(3) is Exit.TERMINATED
-    names = [entry["event"] for entry in logged]
-    assert (names[0], names[-1]) == (events.SUPERVISOR_STARTED, events.SUPERVISOR_STOPPED)
-    assert logged[0]["full"] == "0 2 * * 0"
-
-
-def test_what_is_going_on_is_logged_when_it_changes_and_left_as_a_sign_of_life(
-    loop: Callable[[int], Exit], world: World, tmp_path: Path
-) -> None:
-    world.postgres.down = "connection refused"
-    with capture_logs() as logged:
-        loop(1)
-    doing = [e["what"] for e in logged if e["event"] == events.SUPERVISOR_DOING]
-    assert doing == ["waiting for the database (database: connection refused)"]
-    opened = Deployment.open(world.volumes)
-    heartbeat = opened.history.heartbeat()
-    opened.store.close()
-    assert heartbeat is not None
-    assert heartbeat.phase == "waiting for the database (database: connection refused)"
-
-
-def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
-    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks: Iterator[str | Exception] = iter([ZeroDivisionError(), "idle", "idle"])
-
-    def tick(_self: Supervisor) -> str:
-        happens = next(ticks)
-        if isinstance(happens, Exception):
-            raise happens
-        return happens
-
-    monkeypatch.setattr(Supervisor, "tick", tick)
-    with capture_logs() as logged:
-        assert loop(3) is Exit.TERMINATED
-    assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, events.SUPERVISOR_DOING]
-
-
-def test_a_dead_runner_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Runner, "is_alive", lambda _self: False)
-    assert loop(3) is Exit.UNEXPECTED
-
-
-@pytest.mark.parametrize("error", [BackupsOffError("it is none"), ConfigurationError("supervisor.json: gone")])
-def test_an_error_of_the_configuration_goes_through_to_the_command(
-    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def tick(_self: Supervisor) -> str:
-        raise error
-
-    monkeypatch.setattr(Supervisor, "tick", tick)
-    with pytest.raises(type(error)):
-        loop(3)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from contract import paths
+from contract.receivers import Receivers
 from contract.supervisor import SupervisorConfig
 from setup.passphrase import Secrets
 from setup.render import render
@@ -59,6 +60,17 @@ deployment = st.fixed_dictionaries(
         "POSTGRES_LOG_MIN_DURATION_STATEMENT": st.sampled_from(["off", "0ms", "250 ms", "1h"]),
         "POSTGRES_STATISTICS": truths,
         "POSTGRES_MEMORY_LIMIT": st.sampled_from(["0", "512m", "2GiB", "1.5g"]),
+        "BACKUP_FULL_AFTER": st.integers(1, 100).map(str),
+        "BACKUP_CATCH_UP_JITTER": st.integers(0, 3600).map(str),
+        "BACKUP_LOG_FORMAT": st.sampled_from(["auto", "text", "json"]),
+        "BACKUP_LATE_AFTER": st.integers(61, 43_200).map(str),
+        "BACKUP_ARCHIVE_LATE_AFTER": st.integers(1, 1440).map(str),
+        "BACKUP_DISK_ALARM_PERCENT": st.integers(1, 50).map(str),
+        "BACKUP_DISK_ALARM_HOURS": st.sets(st.integers(1, 8760), min_size=1, max_size=5).map(
+            lambda hours: ", ".join(map(str, sorted(hours, reverse=True)))
+        ),
+        "BACKUP_DISK_RESERVE_PERCENT": st.integers(0, 30).map(str),
+        "BACKUP_NOTIFY_LEVEL": st.sampled_from(["all", "info", "warning", "critical"]),
         "DATABASE_URL": st.sampled_from(["postgresql://u:p@postgres/x?schema=public", "host=localhost password=p"]),
     },
 )
@@ -74,6 +86,20 @@ class Asked:
         self.key_files: dict[str, str] = {}
         for key in draw(st.sampled_from([(), (1,), (1, 2), (1, 2, 3), (1, 3), (1, 2, 3, 4)])):
             self.add_repository(key)
+        self.told: dict[str, str] = {}
+        self.add_receivers()
+
+    def add_receivers(self) -> None:
+        web = st.builds("{}://u:SECRET.{{0}}@{}/x?k=SECRET.{{0}}".format, st.sampled_from(["http", "https"]), hosts)
+        wanted = self.draw(st.sets(st.sampled_from(["webhook_url", "notify_urls", "heartbeat_url"])))
+        for name in sorted(wanted - {"notify_urls"}):
+            self.told[name] = self.draw(web).format(name)
+        if "webhook_url" in wanted and self.draw(st.booleans()):
+            self.told |= {"webhook_secret": f"SECRET.signing{self.draw(tails)}", "webhook_token": "SECRET.bearer"}
+        if "notify_urls" in wanted:
+            between = self.draw(st.sampled_from([" ", ",", ", ", "\n"]))
+            self.told["notify_urls"] = between.join(f"{kind}://SECRET.{kind}/a,b" for kind in ("slack", "tgram"))
+        self.variables |= {f"BACKUP_{name.upper()}": value for name, value in self.told.items()}
 
     def put(self, key: int, **values: str) -> None:
         for name, value in values.items():
@@ -191,6 +217,16 @@ def test_whatever_is_accepted_renders(read: Read, asked: Asked) -> None:
         assert files[paths.REPO_CONF].count(secret) == 1
     for file, secret in asked.key_files.items():
         assert [path for path, text in files.items() if secret in text] == [file]
+    receivers = [paths.RECEIVERS_JSON] if asked.told and supervisor.repositories else []
+    for name, value in asked.told.items():
+        for secret in value.replace(", ", " ").replace(",tgram", " tgram").split():
+            found_in = [path for path, text in files.items() if json.dumps(secret, ensure_ascii=False) in text]
+            assert found_in == receivers, f"{name} is in {found_in}"
+    marked = [path for path, text in files.items() if "SECRET." in text]
+    assert marked == receivers
+    if receivers:
+        told_of = Receivers.model_validate_json(files[paths.RECEIVERS_JSON])
+        assert "SECRET" not in f"{told_of!r} {told_of}"
     assert [path for path, text in files.items() if PASSWORD in text] == [paths.SUPERUSER_PASSWORD]
     told = f"{settings!r} {secrets!r} {supervisor!r} {list(introduction(settings))}"
-    assert "SECRET" not in told
+    assert "SECRET" not in told.replace("BACKUP_WEBHOOK_SECRET", "")

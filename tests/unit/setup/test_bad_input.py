@@ -23,6 +23,11 @@ from setup.settings import Settings, read_settings
 
 Read = Callable[..., Settings]
 
+COMPOSE_READS = "docker-compose.yml reads this variable too and cannot look into a file"
+WEB_HINT = "write for example https://hooks.example.com/backups"
+SCHEME_HINT = "write for example https://hooks.example.com/backups; services like slack:// go into BACKUP_NOTIFY_URLS"
+SERVICE_HINT = "write for example slack://… or mailtos://…"
+HOURS_HINT = "write whole hours, the most first, for example 24,6,1"
 M = "M; the units are K, M and G"
 CPU_HINT = "write for example 0.5 for half a core, or 2"
 PORT_HINT = "write a number from 1 to 65535, for example 5432"
@@ -189,11 +194,60 @@ REFUSED = [
         "did you mean PGBACKREST_REPO1_CIPHER_TYPE_FILE?",
     ),
     ("BACKUP_XXXXXXXXXX", "7", "there is no such variable", "see .env.example for the variables that there are"),
+    ("BACKUP_FULL_AFTER", "0", "'0' is not a whole number from 1 to 100", "write a number from 1 to 100"),
+    ("BACKUP_CATCH_UP_JITTER", "3601", "'3601' is not a whole number from 0 to 3600", "write a number from 0 to 3600"),
+    ("BACKUP_LOG_FORMAT", "JSON", "'JSON' is not one of auto, text, json", "did you mean json?"),
+    ("BACKUP_LATE_AFTER", "2h", "'2h' is not a whole number from 1 to 43200", "write a number from 1 to 43200"),
+    ("BACKUP_ARCHIVE_LATE_AFTER", "0", "'0' is not a whole number from 1 to 1440", "write a number from 1 to 1440"),
+    ("BACKUP_DISK_ALARM_PERCENT", "70%", "'70%' is not a whole number from 1 to 99", "write a number from 1 to 99"),
+    ("BACKUP_DISK_RESERVE_PERCENT", "51", "'51' is not a whole number from 0 to 50", "write a number from 0 to 50"),
+    ("BACKUP_DISK_ALARM_HOURS", "1,6,24", "'1,6,24' does not descend", "write 24,6,1"),
+    ("BACKUP_DISK_ALARM_HOURS", "24,24", "'24,24' does not descend", "write 24"),
+    ("BACKUP_DISK_ALARM_HOURS", "24,,1", "'24,,1' is not a list of whole hours from 1 to 8760", HOURS_HINT),
+    ("BACKUP_DISK_ALARM_HOURS", "1.5", "'1.5' is not a list of whole hours from 1 to 8760", HOURS_HINT),
+    ("BACKUP_DISK_ALARM_HOURS", "0", "'0' is not a list of whole hours from 1 to 8760", HOURS_HINT),
+    ("BACKUP_HTTP_PORT", "70000", "'70000' is not a port", PORT_HINT),
+    ("BACKUP_HTTP_PORT_FILE", "/run/secrets/port", COMPOSE_READS, "set BACKUP_HTTP_PORT"),
+    ("BACKUP_NOTIFY_LEVEL", "warn", "'warn' is not one of all, info, warning, critical", "did you mean warning?"),
+    ("BACKUP_WEBHOOK_URL", "hooks.example.com/hunter2", "does not begin with https:// or http://", SCHEME_HINT),
+    ("BACKUP_WEBHOOK_URL", "slack://hunter2", "does not begin with https:// or http://", SCHEME_HINT),
+    ("BACKUP_WEBHOOK_URL", "https:///hunter2", "has no valid host in it", WEB_HINT),
+    ("BACKUP_WEBHOOK_URL", "https://hunter2_$(x)/", "has no valid host in it", WEB_HINT),
+    ("BACKUP_WEBHOOK_URL", "https://[::hunter2]/", "is not an address", WEB_HINT),
+    ("BACKUP_WEBHOOK_URL", "https://example.com:hunter2/", "is not an address", WEB_HINT),
     (
-        "BACKUP_WEBHOOK_URL",
-        "https://hooks.example/x",
-        "notifications are not supported yet",
-        "remove it; `make status` and the health of the backup container tell of failures",
+        "BACKUP_HEARTBEAT_URL",
+        "https://example.com/hunter2 two",
+        "contains a blank or another character that no address has",
+        "write it as %20 or the like",
+    ),
+    (
+        "BACKUP_HEARTBEAT_URL",
+        "https://example.com/hunter2\n",
+        "contains a line break or another control character",
+        "use a secret on one line",
+    ),
+    ("BACKUP_NOTIFY_URLS", "hunter2", "the address has no scheme with something behind it", SERVICE_HINT),
+    ("BACKUP_NOTIFY_URLS", "slack://", "the address has no scheme with something behind it", SERVICE_HINT),
+    (
+        "BACKUP_NOTIFY_URLS",
+        "slack://hunter2/a/b, mailtoss://hunter2",
+        "address 2 of 2 begins with 'mailtoss', which is no service that is known",
+        "did you mean mailtos://?",
+    ),
+    (
+        "BACKUP_NOTIFY_URLS",
+        "https://hunter2",
+        "the address begins with https://, which names no service",
+        "a web address of your own goes into BACKUP_WEBHOOK_URL; services have schemes, for example slack://…",
+    ),
+    ("BACKUP_NOTIFY_URLS", "json://hunter2\x7f", "the address contains a control character", "write it on one line"),
+    ("BACKUP_NOTIFY_URLS", " , ", "holds no address", SERVICE_HINT),
+    (
+        "BACKUP_WEBHOOK_TOKEN",
+        "hunter2 ü",
+        "contains a character that no HTTP header may have",
+        "use a token of printable ASCII without blanks",
     ),
     (
         "POSTGRES_USER_FILE",
@@ -603,6 +657,59 @@ TOGETHER: list[tuple[dict[str, str], list[Problem]]] = [
                 "lower it, or raise BACKUP_CPU_LIMIT",
             ),
         ],
+    ),
+    (
+        {
+            "BACKUP_WEBHOOK_SECRET": "hunter2",
+            "BACKUP_WEBHOOK_TOKEN": "hunter2",
+            "BACKUP_NOTIFY_URLS": "slack://hunter2/a/b",
+        },
+        [
+            Problem(
+                "BACKUP_WEBHOOK_SECRET",
+                "is set, but BACKUP_WEBHOOK_URL is not: there is nothing to send it with",
+                "set BACKUP_WEBHOOK_URL, or remove it",
+            ),
+            Problem(
+                "BACKUP_WEBHOOK_TOKEN",
+                "is set, but BACKUP_WEBHOOK_URL is not: there is nothing to send it with",
+                "set BACKUP_WEBHOOK_URL, or remove it",
+            ),
+        ],
+    ),
+    (
+        {"BACKUP_LATE_AFTER": "30", "BACKUP_CATCH_UP_JITTER": "1800"},
+        [
+            Problem(
+                "BACKUP_LATE_AFTER",
+                "is 30 minutes, but BACKUP_CATCH_UP_JITTER lets a run wait 1800 seconds",
+                "write at least 31, or lower BACKUP_CATCH_UP_JITTER",
+            )
+        ],
+    ),
+    (
+        {"BACKUP_DISK_ALARM_PERCENT": "90", "BACKUP_DISK_RESERVE_PERCENT": "11"},
+        [
+            Problem(
+                "BACKUP_DISK_ALARM_PERCENT",
+                "is 90, but with BACKUP_DISK_RESERVE_PERCENT=11 a volume counts as full at 89 percent",
+                "write at most 89, or lower BACKUP_DISK_RESERVE_PERCENT",
+            )
+        ],
+    ),
+    (
+        {"BACKUP_DISK_RESERVE_PERCENT": "31"},
+        [
+            Problem(
+                "BACKUP_DISK_RESERVE_PERCENT",
+                "is 31, so a volume counts as full at 69 percent, before BACKUP_DISK_ALARM_PERCENT=70",
+                "write at most 30, or lower that one",
+            )
+        ],
+    ),
+    (
+        {"BACKUP_HTTP_PORT": "5432", "POSTGRES_PORT": "5432"},
+        [Problem("BACKUP_HTTP_PORT", "is 5432, and POSTGRES_PORT is too", "give each a port of its own")],
     ),
     (
         POSIX | {"PGBACKREST_REPO2_PATH": "/srv/other"},

@@ -104,8 +104,8 @@ def test_a_file_that_would_go_is_named(places: Places, capsys: Capture) -> None:
     assert "\nconf.d/repo.conf:\n  would be removed\n" in capsys.readouterr().out
 
 
-def test_what_is_invalid_ends_with_ten(places: Places, capsys: Capture) -> None:
-    assert run(places, S3 | {"TZ": "Mars/Phobos"}, "--check") == Exit.CONFIGURATION
+def test_what_is_invalid_ends_with_two(places: Places, capsys: Capture) -> None:
+    assert run(places, S3 | {"TZ": "Mars/Phobos"}, "--check") == Exit.USAGE
     assert capsys.readouterr().err.endswith(
         "\nTZ: 'Mars/Phobos' is not a time zone\nHINT: write a name of the tz database, for example Europe/Berlin or UTC\n"
     )
@@ -116,7 +116,7 @@ def test_the_text_of_an_env_file_counts_before_compose_has_read_it(
 ) -> None:
     text = "PGBACKREST_REPO1_TYPE=posix\nPOSTGRES_PASSWORD=hunter2$word\nBACKUP_MEMORY_LIMIT=512\nPOSTGRES_PORT=70000\nTZ\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
-    assert run(places, {}, "--check", "--env-file", "-") == Exit.CONFIGURATION
+    assert run(places, {}, "--check", "--env-file", "-") == Exit.USAGE
     problems = capsys.readouterr().err
     assert problems.startswith("4 problems in the configuration\n")
     assert "hunter2" not in problems
@@ -138,7 +138,7 @@ def test_outside_compose_the_key_file_of_google_is_not_there_to_be_read(places: 
     file.write_text("PGBACKREST_REPO1_TYPE=gcs\nGCS_BUCKET=bucket-1\nGCS_KEY=/srv/key.json\n")
     assert run(places, {}, "--check", "--env-file", str(file)) == Exit.WOULD_CHANGE
     file.write_text("PGBACKREST_REPO1_TYPE=gcs\nGCS_BUCKET=bucket-1\nGCS_KEY='{\"a\": 1}'\n")
-    assert run(places, {}, "--check", "--env-file", str(file)) == Exit.CONFIGURATION
+    assert run(places, {}, "--check", "--env-file", str(file)) == Exit.USAGE
 
 
 def test_an_env_file_that_is_not_there(places: Places, capsys: Capture) -> None:
@@ -179,3 +179,21 @@ def test_the_publication_holds_the_key_files(places: Places) -> None:
     assert run(places, variables) == Exit.OK
     assert all((places.configuration / name).is_file() for name in PUBLISHED)
     assert not (places.configuration / "keys").exists()
+
+
+def test_who_is_told_is_never_shown(places: Places, capsys: Capture) -> None:
+    """Neither in what is in force, nor in what would change, nor in what is live."""
+    told = {
+        "BACKUP_WEBHOOK_URL": "https://u:hunter2@hooks.example.com/hunter2",
+        "BACKUP_WEBHOOK_SECRET": "hunter2-hunter2-hunter2",
+        "BACKUP_NOTIFY_URLS": "slack://hunter2/a/b discord://1/hunter2",
+        "BACKUP_HEARTBEAT_URL": "https://heartbeat.example.com/hunter2",
+    }
+    assert run(places, S3 | told) == Exit.OK
+    assert run(places, S3 | told | {"BACKUP_NOTIFY_URLS": "tgram://hunter2/x"}, "--check") == Exit.WOULD_CHANGE
+    assert run(places, {}, "--show") == Exit.OK
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+    assert "\nreceivers.json:\n  would change from *** (fingerprint " in printed.out
+    assert f"\nBACKUP_WEBHOOK_URL={shown(told['BACKUP_WEBHOOK_URL'])}\n" in printed.out
+    assert "notification: https://hooks.example.com, slack (" in printed.out

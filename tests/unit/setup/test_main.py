@@ -43,6 +43,7 @@ def test_backups_on(places: Places, capsys: pytest.CaptureFixture[str]) -> None:
         "repository 1: posix, /srv/backups, encrypted\n"
         "retention: 7 full and 4 differential backups, a window of 6 to 7 weeks\n"
         "schedule: full 0 2 * * 0, differential 0 2 * * 1-6, incremental off (time zone Europe/Berlin)\n"
+        "notification: nobody is told of failures; see BACKUP_WEBHOOK_URL in .env.example\n"
         "warning: not protected against loss of this host: no recovery kit has been made and verified\n"
         f"HINT: {HINT}\n"
         f"written: conf.d/repo.conf, {WRITTEN}, postgresql/superuser-password, supervisor.json\n"

@@ -36,6 +36,24 @@ DAMAGED = Holding(((b"", b""),), has_data=True)
 
 
 @pytest.mark.parametrize(
+    ("case", "stored", "others", "holding", "action"),
+    [
+        ("a place that had another number", WRONG, (RIGHT,), ENCRYPTED, Action.TAKE),
+        ("the same, under a number that is new", None, (WRONG, RIGHT), ENCRYPTED, Action.TAKE),
+        ("its own fits", RIGHT, (RIGHT,), ENCRYPTED, Action.KEEP),
+        ("a new place", WRONG, (RIGHT,), NOTHING, Action.KEEP),
+        ("a new place under a new number", None, (RIGHT,), NOTHING, Action.CREATE),
+        ("a place in the cloud", WRONG, (RIGHT,), None, Action.KEEP),
+    ],
+)
+def test_a_repository_may_get_another_number(
+    case: str, stored: SecretStr | None, others: tuple[SecretStr, ...], holding: Holding | None, action: Action
+) -> None:
+    need = Need(1, encrypted=True, location="/srv/backups", holding=holding)
+    assert decide(need, Known(stored, used(WRONG), others)) is action, case
+
+
+@pytest.mark.parametrize(
     ("case", "supplied", "stored", "record", "holding", "action"),
     [
         ("a first start", None, None, UNUSED, NOTHING, Action.CREATE),

@@ -40,18 +40,27 @@ WEEKLY, DAILY, DIFFS = "0 2 * * 0", "0 2 * * *", "0 2 * * 1-6"
 def test_the_window_in_words(
     full: str, diff: str | None, incr: str | None, retention: int, kind: RetentionType, words: str, short: bool
 ) -> None:
-    found = window(Schedule(full=full, diff=diff, incr=incr), retention, kind)
+    found = window(Schedule(full=full, diff=diff, incr=incr), retention, kind, 7)
     assert (str(found), found.is_short) == (words, short)
 
 
 def test_a_full_backup_is_forced_once_a_day_at_most() -> None:
-    found = window(Schedule(full=WEEKLY, diff=None, incr="*/5 * * * *"), 8, "count")
+    found = window(Schedule(full=WEEKLY, diff=None, incr="*/5 * * * *"), 8, "count", 7)
     assert found.forced
     assert timedelta(days=6) <= found.least <= found.most <= timedelta(days=8)
 
 
 def test_without_many_others_none_is_forced() -> None:
-    assert not window(Schedule(full=WEEKLY, diff=DIFFS), 7, "count").forced
+    assert not window(Schedule(full=WEEKLY, diff=DIFFS), 7, "count", 7).forced
+
+
+@pytest.mark.parametrize(
+    ("full_after", "words"),
+    [(1, "3 to 4 days"), (7, "3 to 4 days"), (24, "3 to 4 days"), (48, "6 to 8 days"), (100, "12 to 16 days")],
+)
+def test_more_backups_in_a_row_reach_further_back(full_after: int, words: str) -> None:
+    schedule = Schedule(full="0 0 1 1 *", diff=None, incr="0 * * * *")
+    assert str(window(schedule, 4, "count", full_after)) == words
 
 
 @pytest.mark.parametrize(
@@ -66,10 +75,14 @@ crons = st.sampled_from([WEEKLY, DAILY, DIFFS, "0 * * * *", "*/15 * * * *", "0 0
 
 
 @run_with(deadline=None, database=None, max_examples=60)
-@given(full=crons, diff=st.none() | crons, incr=st.none() | crons, retention=st.integers(1, 60))
-def test_keeping_more_never_reaches_less(full: str, diff: str | None, incr: str | None, retention: int) -> None:
+@given(
+    full=crons, diff=st.none() | crons, incr=st.none() | crons, retention=st.integers(1, 60), full_after=st.integers(1, 100)
+)
+def test_keeping_more_never_reaches_less(
+    full: str, diff: str | None, incr: str | None, retention: int, full_after: int
+) -> None:
     schedule = Schedule(full=full, diff=diff, incr=incr)
-    less, more = window(schedule, retention, "count"), window(schedule, retention + 1, "count")
+    less, more = window(schedule, retention, "count", full_after), window(schedule, retention + 1, "count", full_after)
     assert timedelta(0) <= less.least <= less.most
     assert less.most <= more.most
     assert str(more)

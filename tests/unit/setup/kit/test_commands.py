@@ -10,10 +10,13 @@ from unittest.mock import patch
 import pytest
 
 from setup import __main__ as setup_main
+from setup import dotenv
 from setup.kit import __main__ as kit_main
 from setup.kit import seal
-from setup.places import Places
+from setup.places import Mounts, Places
+from setup.variables import known_variables
 from tests.unit.setup.test_cipher import INFO, sealed
+from tests.unit.setup.test_object_stores import certificate
 
 POSIX = {"PGBACKREST_REPO1_TYPE": "posix", "PGBACKREST_REPO1_PATH": "/srv/backups", "POSTGRES_DB": "shop"}
 PASSWORD = "correct horse battery staple"
@@ -21,14 +24,16 @@ PASSWORD = "correct horse battery staple"
 Capture = pytest.CaptureFixture[str]
 
 
-def setup(places: Places, variables: dict[str, str] = POSIX) -> int:
+def setup(places: Places, variables: dict[str, str] = POSIX, mounts: Mounts | None = None) -> int:
     with patch.dict(os.environ, variables, clear=True):
-        return setup_main.main(places)
+        return setup_main.main(places, mounts=mounts)
 
 
-def kit(places: Places, *arguments: str, stdin: str = "", variables: dict[str, str] = POSIX) -> int:
+def kit(
+    places: Places, *arguments: str, stdin: str = "", variables: dict[str, str] = POSIX, mounts: Mounts | None = None
+) -> int:
     with patch.dict(os.environ, variables, clear=True):
-        return kit_main.main(list(arguments), stdin, places)
+        return kit_main.main(list(arguments), stdin, places, mounts)
 
 
 def passphrase(places: Places) -> str:
@@ -126,7 +131,7 @@ def test_a_kit_that_does_not_fit_is_not_written_down(deployed: Places, capsys: C
         ("", "this file is not a recovery kit, or a part of it is missing\n"),
     ],
 )
-@pytest.mark.parametrize("command", ["verify", "environment", "put-back"])
+@pytest.mark.parametrize("command", ["verify", "environment", "extra-config", "put-back"])
 def test_what_does_not_open(deployed: Places, capsys: Capture, command: str, stdin: str, said: str) -> None:
     sealed_kit = make(deployed, capsys)
     before = contents(deployed)
@@ -230,6 +235,49 @@ def test_a_value_from_a_file_is_in_the_kit_itself(places: Places, tmp_path: Path
     sealed_kit = capsys.readouterr().out
     assert kit(places, "environment", stdin=f"{PASSWORD}\n{sealed_kit}", variables={}) == 0
     assert "POSTGRES_PASSWORD='from a file'\n" in capsys.readouterr().out
+
+
+def test_files_that_a_restore_needs_are_in_the_kit(places: Places, tmp_path: Path, capsys: Capture) -> None:
+    """A certificate authority by its variable; the operator's own settings of PostgreSQL, which have none, as a file."""
+    authority, extra = tmp_path / "ca.pem", tmp_path / "config" / "mine" / "extra.conf"
+    extra.parent.mkdir(parents=True)
+    ca = certificate()
+    authority.write_text(ca)
+    extra.write_text("# mine\nwork_mem = '7MB'\n\n")
+    named = {"PGBACKREST_REPO1_STORAGE_CA_FILE": str(authority), "POSTGRES_EXTRA_CONFIG": "./config/mine/extra.conf"}
+    variables, mounts = POSIX | named, Mounts(config=tmp_path / "config")
+    assert setup(places, variables, mounts) == 0
+    back_up(places)
+    capsys.readouterr()
+    assert kit(places, "make", stdin=f"{PASSWORD}\n", variables=variables, mounts=mounts) == 0
+    sealed_kit = capsys.readouterr().out
+    extra.write_text("# mine\nwork_mem = '8MB'\n")
+    assert kit(places, "verify", stdin=f"{PASSWORD}\n{sealed_kit}", variables=variables, mounts=mounts) == 0
+    assert "POSTGRES_EXTRA_CONFIG names has changed since the kit was made\n" in capsys.readouterr().err
+    assert kit(places, "extra-config", stdin=f"{PASSWORD}\n{sealed_kit}", variables={}) == 0
+    assert capsys.readouterr().out == "config/mine/extra.conf\n# mine\nwork_mem = '7MB'\n"
+    assert kit(places, "environment", stdin=f"{PASSWORD}\n{sealed_kit}", variables={}) == 0
+    text = capsys.readouterr().out
+    found = dotenv.parse(text, known_variables(), ())
+    assert found.problems == ()
+    assert found.values["PGBACKREST_REPO1_STORAGE_CA"] == ca.removesuffix("\n")
+    assert found.values["POSTGRES_EXTRA_CONFIG"] == "./config/mine/extra.conf"
+
+
+def test_without_such_a_file_nothing_is_printed(deployed: Places, capsys: Capture) -> None:
+    sealed_kit = make(deployed, capsys)
+    assert kit(deployed, "extra-config", stdin=f"{PASSWORD}\n{sealed_kit}", variables={}) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_receivers_are_in_the_kit(places: Places, capsys: Capture) -> None:
+    variables = POSIX | {"BACKUP_WEBHOOK_URL": "https://hooks.example.com/x", "BACKUP_NOTIFY_URLS": "slack://a/b/c"}
+    setup(places, variables)
+    capsys.readouterr()
+    assert kit(places, "make", stdin=f"{PASSWORD}\n", variables=variables) == 0
+    sealed_kit = capsys.readouterr().out
+    kit(places, "environment", stdin=f"{PASSWORD}\n{sealed_kit}", variables={})
+    assert dict(line.split("=", 1) for line in capsys.readouterr().out.splitlines()[3:]) == variables
 
 
 def test_the_unexpected_is_one_line_without_secrets(

@@ -38,6 +38,7 @@ def test_what_another_program_finds_in_it() -> None:
         "made_at": "2026-03-04T12:00:00Z",
         "versions": {"pgbackrest": "2.55.1", "product": "abc"},
         "stanza": "salespider",
+        "extra_config": None,
         "environment": {"PGBACKREST_REPO1_TYPE": "posix", "POSTGRES_PASSWORD": "hunter2", "TZ": "Europe/Berlin"},
         "repositories": [
             {"key": 1, "location": "/srv/backups", "passphrase": "passphrase one"},

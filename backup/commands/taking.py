@@ -1,0 +1,52 @@
+"""`backup` and `wait-for-backup`."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from backup import health, jobs, logs, summary
+from backup.commands import opening
+from backup.jobs import BackupRequest
+from contract.errors import ProductError
+from contract.exits import Exit
+from contract.supervisor import BackupType
+
+MANUAL_PATIENCE_SECONDS = 3600.0
+
+
+@click.command()
+@click.option("--type", "kind", type=click.Choice(["full", "diff", "incr"]), default="full", show_default=True)
+@click.option("--repo", type=int, default=1, show_default=True, help="The repository's number.")
+def backup(kind: BackupType, repo: int) -> None:
+    """Take a backup now: the same run as a scheduled one."""
+    logs.configure()
+    request = BackupRequest(kind, repo, "manual", "asked for by the operator")
+    outcome = jobs.take_backup(opening.interruptible(), request, MANUAL_PATIENCE_SECONDS)
+    if outcome.state != "succeeded":
+        code = outcome.exit_code if isinstance(outcome.exit_code, Exit) else Exit.BACKUP_FAILED
+        raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=code)
+    for line in summary.of_backup(outcome):
+        click.echo(line)
+
+
+@click.command("wait-for-backup")
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds.")
+def wait_for_backup(timeout: float) -> None:
+    """Wait until there is a first backup, and say what is going on meanwhile."""
+    deployment = opening.interruptible()
+    deadline, said = time.monotonic() + timeout, ""
+    while not deployment.stop.is_set():
+        if health.has_backup(deployment.store):
+            run = deployment.history.last("backup", state="succeeded")
+            click.echo(f"protected: {run.message if run else 'the repository holds backups'}")
+            return
+        heartbeat = deployment.history.heartbeat()
+        if heartbeat and heartbeat.phase != said:
+            said = heartbeat.phase
+            click.echo(said)
+        if time.monotonic() > deadline:
+            break
+        deployment.stop.wait(0.5)
+    raise ProductError("no backup yet", hint="see `docker logs salespider-backup`", exit_code=Exit.BACKUP_FAILED)
