@@ -250,7 +250,6 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
 
 
 def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
-    heartbeat(deployment, "fail")
     facts |= {"exit_code": int(outcome.exit_code), "retryable": outcome.retryable}
     heartbeat(deployment, "fail")
     alarm = Alarm(alarm_key(request.repo), events.BACKUP_FAILED, "critical", outcome.message, outcome.hint)
@@ -260,7 +259,6 @@ def _tell_failure(deployment: Deployment, request: BackupRequest, outcome: Outco
 
 
 def _tell_success(deployment: Deployment, request: BackupRequest, outcome: Outcome, facts: dict[str, Fact]) -> None:
-    heartbeat(deployment, "success")
     facts |= {"label": outcome.label, "requested": request.kind}
     if outcome.sizes is not None:
         sizes = outcome.sizes
