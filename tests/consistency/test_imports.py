@@ -172,6 +172,6 @@ def test_what_runs_without_libraries_imports_none(name: str) -> None:
 
 
 def test_the_supervisor_does_not_load_what_sends() -> None:
-    loaded = {module.name for module in loaded_with("backup.commands.running")}
+    loaded = {module.name for module in loaded_with("backup.commands.supervising")}
     assert "backup.notify.courier" in loaded
     assert loaded & SENDS == set()

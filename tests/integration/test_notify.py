@@ -8,6 +8,7 @@ import hmac
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import apprise
 import pytest
 
 from backup import process
@@ -37,6 +39,8 @@ from contract.receivers import Receiver, Receivers
 from contract.supervisor import Database, Schedule, SupervisorConfig
 from tests.integration.receiver import Habit, Request, make_certificate, receiver, says
 from tests.integration.site import wait_until
+
+GUIDE = re.findall(r"\| `([a-z]+://[^`]+)` \|", Path("/src/docs/guide/notifications.md").read_text("utf-8"))
 
 SECRET = "a-signing-secret-of-the-tests"
 TOKEN = "a-bearer-token-of-the-tests"
@@ -178,7 +182,7 @@ def test_tls_is_verified(tmp_path: Path) -> None:
 
 def test_killed_at_any_moment_everything_arrives_in_order_and_twice_only_with_the_same_id(office: Office) -> None:
     chance = random.Random(20261121)
-    summaries = [str(number) for number in range(25)]
+    summaries = [str(number) for number in range(60)]
 
     def slowly(request: Request) -> None:
         time.sleep(0.01)
@@ -190,7 +194,7 @@ def test_killed_at_any_moment_everything_arrives_in_order_and_twice_only_with_th
         office.put(*summaries)
         while office.outbox.waiting():
             child = subprocess.Popen(office.argv, start_new_session=True, cwd="/opt/salespider")
-            with_luck = chance.uniform(0.5, 1.0)
+            with_luck = chance.uniform(0.4, 0.8)
             try:
                 child.wait(with_luck)
             except subprocess.TimeoutExpired:
@@ -266,6 +270,11 @@ def test_a_text_that_a_service_has_no_room_for_does_not_block_it(office: Office)
         office.send()
     assert len(local.requests[0].body) < 5000
     assert local.requests[1].json["message"].startswith("after it")
+
+
+@pytest.mark.parametrize("address", GUIDE)
+def test_the_library_understands_every_address_of_the_guide(address: str) -> None:
+    assert apprise.Apprise.instantiate(address) is not None
 
 
 # --- the thread -------------------------------------------------------------------------------------------------------
