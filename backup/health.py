@@ -27,7 +27,8 @@ SIGN_OF_LIFE: Final = timedelta(seconds=60)
 SUPERVISOR: Final = "supervisor"
 STATE: Final = "state"
 NO_BACKUP: Final = "no-backup"
-_PREVENTS_READINESS: Final = frozenset({SUPERVISOR, STATE, NO_BACKUP})
+_NOBODY_KNOWS: Final = frozenset({SUPERVISOR, STATE})
+_PREVENTS_READINESS: Final = frozenset({*_NOBODY_KNOWS, NO_BACKUP})
 _SEE_LOG: Final = "see `docker logs salespider-backup`"
 _RUN: Final = "backup"
 
@@ -46,7 +47,8 @@ class Cause:
         """Return it in one line: severity, what, since when, the next step."""
         since = f" (since {self.since.astimezone().isoformat(' ', 'seconds')})" if self.since else ""
         hint = f"; HINT: {self.hint}" if self.hint else ""
-        return " ".join(f"{self.severity.upper()}: {self.message}{since}{hint}".split())
+        word = "unknown" if self.key in _NOBODY_KNOWS else self.severity
+        return " ".join(f"{word.upper()}: {self.message}{since}{hint}".split())
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from contract import events, paths
 
 CLIENT_SECONDS: Final = 5.0
 MOST_AT_ONCE: Final = 8
-POLL_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 0.25
+"""How long an ordered stop waits for it."""
 
 
 class HealthServer:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from backup.checks import Finding
 from backup.pgbackrest import Backup, Info
 from backup.policy import Window
 from backup.retention import Forecast
@@ -18,13 +18,14 @@ from backup.units import human_bytes as human_bytes  # noqa: PLC0414 part of wha
 from backup.units import human_duration as human_duration  # noqa: PLC0414 the same
 from contract.supervisor import SupervisorConfig
 
-_NARROW = 100
+if TYPE_CHECKING:
+    from backup.checks import Finding  # which loads much that a table of backups does not need
 
 
 def console() -> Console:
     """Return a console for standard output; wide enough for a table when it is no terminal."""
     found = Console(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=140)
+    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=180)
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

@@ -1,10 +1,13 @@
-"""The schema of `receivers.json`: who is told what. It holds secrets: addresses that are passwords, keys, tokens."""
+"""The schema of `receivers.json`: who is told what.
+
+It holds secrets (addresses that are passwords, keys, tokens), which no representation of these values shows.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from contract.severity import Severity
 
@@ -12,7 +15,7 @@ ReceiverKind = Literal["webhook", "service"]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Receiver(_Frozen):
@@ -24,11 +27,11 @@ class Receiver(_Frozen):
 
     id: str
     kind: ReceiverKind
-    url: str
+    url: str = Field(repr=False)
     shown: str
     level: Severity = "info"
-    signing_secret: str | None = None
-    bearer_token: str | None = None
+    signing_secret: str | None = Field(default=None, repr=False)
+    bearer_token: str | None = Field(default=None, repr=False)
 
 
 class Receivers(_Frozen):
@@ -36,4 +39,4 @@ class Receivers(_Frozen):
 
     schema_version: Literal[1] = 1
     receivers: tuple[Receiver, ...] = ()
-    heartbeat_url: str | None = None
+    heartbeat_url: str | None = Field(default=None, repr=False)

@@ -43,10 +43,16 @@ def _alarms(variables: Variables, refused: frozenset[str]) -> Iterator[Problem]:
         yield Problem(
             "BACKUP_LATE_AFTER", what, f"write at least {jitter_seconds // 60 + 1}, or lower BACKUP_CATCH_UP_JITTER"
         )
-    percent, most = variables.backup_disk_alarm_percent, 100 - variables.backup_disk_reserve_percent
-    if percent > most and not refused & {"backup_disk_alarm_percent", "backup_disk_reserve_percent"}:
-        what = f"is {percent}, but with BACKUP_DISK_RESERVE_PERCENT={100 - most} the volume counts as full at {most} percent"
-        yield Problem("BACKUP_DISK_ALARM_PERCENT", what, f"write at most {most}, or lower BACKUP_DISK_RESERVE_PERCENT")
+    percent, reserve = variables.backup_disk_alarm_percent, variables.backup_disk_reserve_percent
+    if percent + reserve > 100 and not refused & {"backup_disk_alarm_percent", "backup_disk_reserve_percent"}:  # noqa: PLR2004
+        full = f"a volume counts as full at {100 - reserve} percent"
+        if "backup_disk_alarm_percent" in variables.model_fields_set:
+            what = f"is {percent}, but with BACKUP_DISK_RESERVE_PERCENT={reserve} {full}"
+            hint = f"write at most {100 - reserve}, or lower BACKUP_DISK_RESERVE_PERCENT"
+            yield Problem("BACKUP_DISK_ALARM_PERCENT", what, hint)
+        else:
+            what = f"is {reserve}, so {full}, before BACKUP_DISK_ALARM_PERCENT={percent}"
+            yield Problem("BACKUP_DISK_RESERVE_PERCENT", what, f"write at most {100 - percent}, or lower that one")
     port = variables.backup_http_port
     if port is not None and port == variables.postgres_port:
         yield Problem("BACKUP_HTTP_PORT", f"is {port}, and POSTGRES_PORT is too", "give each a port of its own")

@@ -73,22 +73,26 @@ def judge(
     by_key = {need.key: need for need in needs}
     problems: list[Problem] = []
     warnings: list[Problem] = []
-    for repository, before in _moved(repositories, known.places):
+    for repository, before in _met_before(repositories, known.places):
+        holding, has_moved = by_key[repository.key].holding, before.identity != repository.identity
         if used is not None and not used.has_served(repository.key):
             continue  # nothing was ever there
-        holding = by_key[repository.key].holding
-        if given_up == before.location:
+        if holding and holding.has_data:
+            continue  # whether it is the right one, its passphrase tells
+        if not has_moved:
+            warnings += [_emptied(repository)] if holding else []
+        elif given_up == before.location:
             warnings.append(_abandoned(repository, before))
         elif holding is None:
             warnings.append(_unseen(repository, before))
-        elif not holding.has_data:
+        else:
             problems.append(_refused(repository, before))
     return Verdict(tuple(problems), tuple(warnings))
 
 
-def _moved(repositories: Sequence[Repository], places: Mapping[int, Place]) -> list[tuple[Repository, Place]]:
+def _met_before(repositories: Sequence[Repository], places: Mapping[int, Place]) -> list[tuple[Repository, Place]]:
     found = ((repository, places.get(repository.key)) for repository in repositories)
-    return [(repository, before) for repository, before in found if before and before.identity != repository.identity]
+    return [(repository, before) for repository, before in found if before]
 
 
 def _variable(repository: Repository, before: Place) -> str:
@@ -113,6 +117,11 @@ def _unseen(repository: Repository, before: Place) -> Problem:
     what = f"was {before.location}, where backups have been made, and is now {repository.location}"
     hint = "what is only in the old place can no longer be restored; copy it there first, or put the old place back"
     return Problem(f"repository {repository.key}", what, hint)
+
+
+def _emptied(repository: Repository) -> Problem:
+    what = f"{repository.location} holds nothing any more, though backups have been made there"
+    return Problem(f"repository {repository.key}", what, "is its disk mounted? if so, the next backups begin anew")
 
 
 def _abandoned(repository: Repository, before: Place) -> Problem:

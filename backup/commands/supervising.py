@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
-from types import ModuleType
 
 import click
+
+from backup import logs
+from backup import supervise as loop
+from backup.commands import opening
+from backup.deployment import BackupsOffError, ConfigurationError, Volumes, load_config
+from contract import events
+from contract.exits import Exit
+from contract.supervisor import LogFormat
 
 
 @click.command()
 def supervise() -> None:
     """Keep the schedule. This is what the backup container runs."""
-    sys.exit(_loaded("backup.commands.running").run())
+    sys.exit(_run())
 
 
-def _loaded(name: str) -> ModuleType:
-    """Load a module without rich, which structlog would take along, 6 MiB, to draw tracebacks that we do not show."""
-    if "structlog" in sys.modules:
-        return importlib.import_module(name)
-    sys.modules["rich"] = None  # type: ignore[assignment]  # how Python itself notes that there is no such module
+def _run() -> Exit:
+    """Choose the form of the log, and run the supervisor. Backups that are off are what was asked for: 0."""
+    logs.configure(_log_format())
     try:
-        return importlib.import_module(name)
-    finally:
-        del sys.modules["rich"]
+        return loop.supervise(opening.interruptible())
+    except BackupsOffError as error:
+        logs.logger().info(events.BACKUPS_OFF, reason=error.reason, hint=error.hint)
+        return Exit.OK
+
+
+def _log_format() -> LogFormat:
+    try:
+        return load_config(Volumes().config)[0].log_format
+    except ConfigurationError:  # which opening the deployment says better
+        return "auto"

@@ -67,6 +67,7 @@ MAY_EXIT = {
     "setup/__main__.py",
     "backup/__main__.py",
     "backup/commands/health.py",
+    "backup/commands/listing.py",
     "backup/commands/looking.py",
     "backup/commands/supervising.py",
     "backup/restore/command.py",
@@ -171,6 +172,6 @@ def test_what_runs_without_libraries_imports_none(name: str) -> None:
 
 
 def test_the_supervisor_does_not_load_what_sends() -> None:
-    loaded = {module.name for module in loaded_with("backup.commands.running")}
+    loaded = {module.name for module in loaded_with("backup.commands.supervising")}
     assert "backup.notify.courier" in loaded
     assert loaded & SENDS == set()

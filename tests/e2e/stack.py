@@ -232,6 +232,16 @@ class Stack:
         """Return the open alarms, the oldest first: key, event, message, hint, …"""
         return self._history("SELECT * FROM alarm ORDER BY since")
 
+    def messages(self) -> list[dict[str, Any]]:
+        """Return what the receivers are told, the oldest first: event, severity, resolved, summary, hint, …"""
+        return self._history("SELECT * FROM message ORDER BY id")
+
+    def listen(self) -> None:
+        """Name a receiver that is never there, for commands that start from now on: `messages` are kept for it."""
+        receiver = {"id": "nobody", "kind": "webhook", "url": "https://127.0.0.1:9/", "shown": "https://127.0.0.1:9/…"}
+        script = "umask 027; cat > /c/receivers.json; chgrp 999 /c/receivers.json"
+        self.in_helper(script, {"/c": self.config_volume}, stdin=json.dumps({"receivers": [receiver]}))
+
     def doing(self, since: float = 0) -> str:
         """Return what the supervisor says it is doing, or nothing when it has not said so since that time."""
         rows = self._history("SELECT phase, at FROM heartbeat")

@@ -41,6 +41,7 @@ from tests.integration.receiver import Habit, Request, make_certificate, receive
 from tests.integration.site import wait_until
 
 GUIDE = re.findall(r"\| `([a-z]+://[^`]+)` \|", Path("/src/docs/guide/notifications.md").read_text("utf-8"))
+
 SECRET = "a-signing-secret-of-the-tests"
 TOKEN = "a-bearer-token-of-the-tests"
 
@@ -395,5 +396,6 @@ import resource, sys
 from backup.notify.__main__ import main
 main(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # ru_maxrss would be the parent's
+print(int(peak.split()[1]) / 1024, used.ru_utime + used.ru_stime)
 """

@@ -39,9 +39,10 @@ def write_init_scripts(directory: Path) -> Path:
 
 
 def stored_secrets(stack: Stack) -> dict[str, str]:
-    """Read the secrets where setup keeps them."""
+    """Read the secrets where setup keeps them; the record of places beside them is none."""
     program = (
-        "import json, pathlib; print(json.dumps({f.name: f.read_text().strip() for f in pathlib.Path('/s').iterdir()}))"
+        "import json, pathlib; found = [f for f in pathlib.Path('/s').iterdir() if f.suffix != '.json'];"
+        "print(json.dumps({f.name: f.read_text().strip() for f in found}))"
     )
     found: dict[str, str] = json.loads(
         stack.in_helper(f'python3 -c "{program}"', {"/s": stack.volume("pgbackrest-secrets")})

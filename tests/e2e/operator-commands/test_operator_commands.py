@@ -42,7 +42,7 @@ def test_check_and_differential_backup(stack: Stack) -> None:
     """`check` finds archiving in order, and a differential backup by hand is listed."""
     typed(stack, f"{BACKREST} check")
     before = len(stack.backups("diff"))
-    typed(stack, f"{BACKREST} --type=diff backup")
+    typed(stack, f"{BACKREST} --repo=1 --type=diff --no-expire-auto backup")
     assert len(stack.backups("diff")) == before + 1
 
 

@@ -94,7 +94,7 @@ def test_stopped_in_the_middle_of_a_backup_by_hand(stack: Stack) -> None:
     throttle(stack, SLOW)
     with stack.in_background("make", "backup", f"PROJECT={stack.project}"):
         wait_until(lambda: is_half_way(stack), 120, "half a backup")
-        throttle(stack, "1")
+        throttle(stack, "0.5")
         assert stop(stack) < GRACE_SECONDS - 20
     wait_until(lambda: not running_backup(stack)["held"], 10, "a free lock")
     assert_nothing_is_left_of_the_backup(stack)

@@ -103,6 +103,7 @@ def test_a_supervisor_without_a_sign_of_life_is_unknown_after_a_minute(healthy: 
     found = look(healthy)
     assert (found.level, found.is_kept, found.is_ready) == (HealthExit.UNKNOWN, False, False)
     assert found.causes[0].message == "the supervisor gives no sign of life"
+    assert found.as_lines()[0].startswith("UNKNOWN: the supervisor gives no sign of life (since ")
     assert found.causes[0].since == NOON
 
 

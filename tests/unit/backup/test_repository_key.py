@@ -215,7 +215,7 @@ def test_a_created_stanza_makes_a_passphrase_a_used_one(tmp_path: Path, engine: 
     deployment = make_world(tmp_path, fingerprinted(FINGERPRINT, None)).deployment
     engine.script(Reply())
     assert jobs.create_stanza(deployment, print).state == "succeeded"
-    assert used(deployment) == {"schema_version": 1, "used": {"1": [FINGERPRINT]}}
+    assert used(deployment) == {"schema_version": 1, "used": {"1": [FINGERPRINT]}, "plain": [2]}
     assert deployment.volumes.used_passphrases.stat().st_mode & 0o777 == 0o640
 
 

@@ -692,8 +692,18 @@ TOGETHER: list[tuple[dict[str, str], list[Problem]]] = [
         [
             Problem(
                 "BACKUP_DISK_ALARM_PERCENT",
-                "is 90, but with BACKUP_DISK_RESERVE_PERCENT=11 the volume counts as full at 89 percent",
+                "is 90, but with BACKUP_DISK_RESERVE_PERCENT=11 a volume counts as full at 89 percent",
                 "write at most 89, or lower BACKUP_DISK_RESERVE_PERCENT",
+            )
+        ],
+    ),
+    (
+        {"BACKUP_DISK_RESERVE_PERCENT": "31"},
+        [
+            Problem(
+                "BACKUP_DISK_RESERVE_PERCENT",
+                "is 31, so a volume counts as full at 69 percent, before BACKUP_DISK_ALARM_PERCENT=70",
+                "write at most 30, or lower that one",
             )
         ],
     ),

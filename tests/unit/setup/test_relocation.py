@@ -103,6 +103,8 @@ def test_the_old_place_again_is_fine(old: Places, new: Places) -> None:
 
 def test_a_copy_is_taken_silently_and_counts_from_then_on(old: Places, new: Places, tmp_path: Path, capsys: Capture) -> None:
     shutil.copytree(old.repository, new.repository, dirs_exist_ok=True)
+    assert run(new, NEW | {"BACKUP_GIVE_UP": "/srv/old"}, "--check") == Exit.WOULD_CHANGE
+    assert "given up" not in capsys.readouterr().out
     assert run(new, NEW) == Exit.OK
     assert "/srv/old" not in capsys.readouterr().out
     assert run(mounted(new, tmp_path / "third"), OLD) == Exit.CONFIGURATION
@@ -151,6 +153,17 @@ def test_a_plain_repository_is_looked_after_as_well(places: Places, tmp_path: Pa
     use(places, {1: None})
     assert run(mounted(places, tmp_path / "new"), NEW | plain) == Exit.CONFIGURATION
     assert capsys.readouterr().err.endswith(REFUSED)
+
+
+def test_a_place_that_has_been_emptied_is_told(old: Places, capsys: Capture) -> None:
+    """A disk that is not mounted looks like this; the database must start all the same."""
+    shutil.rmtree(old.repository)
+    old.repository.mkdir()
+    assert run(old, OLD) == Exit.OK
+    assert (
+        "warning: repository 1: /srv/old holds nothing any more, though backups have been made there\n"
+        "HINT: is its disk mounted? if so, the next backups begin anew\n"
+    ) in capsys.readouterr().out
 
 
 def test_a_volume_counts_as_a_place(old: Places, tmp_path: Path, capsys: Capture) -> None:

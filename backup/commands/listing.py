@@ -1,0 +1,43 @@
+"""`info` and `retention`: the backups there are, and those that will stay."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import click
+
+from backup import jobs, report, retention
+from backup.deployment import Deployment
+from backup.postgres import DatabaseError
+from contract.exits import Exit
+
+
+@click.command()
+@click.option("--output", type=click.Choice(["table", "json", "text"]), default="table", show_default=True)
+def info(output: str) -> None:
+    """List the backups. `json` and `text` are pgbackrest's own."""
+    deployment = Deployment.open()
+    if output == "table":
+        answer = jobs.read_info(deployment)
+        report.print_info(report.console(), answer, deployment.config)
+        unusable = [repository for repository in answer.repositories if not repository.is_usable]
+        sys.exit(Exit.REPOSITORY if unusable else Exit.OK)
+    click.echo(jobs.raw_info(deployment, as_json=output == "json"), nl=False)
+
+
+@click.command("retention")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show_retention(output: str) -> None:
+    """Show what the next expire would remove, and the window that remains. Removes nothing."""
+    deployment = Deployment.open()
+    info = jobs.read_info(deployment)
+    try:
+        archived_at = deployment.postgres.archiver().last_archived_at
+    except DatabaseError:
+        archived_at = None  # the windows then end with their last backups
+    found = [retention.forecast(deployment, r, info, archived_at) for r in deployment.config.repositories]
+    if output == "json":
+        click.echo(json.dumps([each.as_json() for each in found], indent=2))
+    else:
+        report.print_forecasts(report.console(), found, deployment.zone)

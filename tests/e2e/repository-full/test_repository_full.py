@@ -1,0 +1,67 @@
+"""The repository's disk is full: the backup says so before it begins, the good one stays, and space is all it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.stack import Stack
+
+MEGABYTES = 48
+FILLING = "/var/lib/pgbackrest/filling"
+
+
+@pytest.fixture(scope="module")
+def stack(stacks: Stacks) -> Stack:
+    """A stack whose repository is a small file system in memory."""
+    stack = stacks.new(PGBACKREST_REPO1_TYPE="posix")
+    labels = (f"com.docker.compose.project={stack.project}", "com.docker.compose.volume=backup-repo")
+    stack.run(
+        *("docker", "volume", "create", "--driver", "local", "--opt", "type=tmpfs", "--opt", "device=tmpfs"),
+        *("--opt", f"o=size={MEGABYTES}m,uid=999,gid=999,mode=0750"),
+        *(part for label in labels for part in ("--label", label)),
+        stack.volume("backup-repo"),
+    )
+    stack.start()
+    return stack
+
+
+def fill(stack: Stack, leaving: int) -> None:
+    script = (
+        f"free=$(df --output=avail -B1 /var/lib/pgbackrest | tail -1); head -c $((free - {leaving})) /dev/zero > {FILLING}"
+    )
+    stack.exec("backup", "sh", "-c", script)
+
+
+def test_a_backup_that_cannot_fit_is_refused_with_the_figures(stack: Stack) -> None:
+    first = stack.backups()
+    fill(stack, leaving=1_200_000)
+    result = stack.make("backup")
+    assert result.code == 14, result.output
+    assert "repository 1 (/var/lib/pgbackrest): 1." in result.stderr
+    assert " MB free, and a full backup takes about " in result.stderr
+    assert "HINT: free or add space, or keep fewer backups: BACKUP_RETENTION_FULL in .env" in result.stderr
+    assert stack.backups() == first
+    assert "backup:1" in [alarm["key"] for alarm in stack.alarms()]
+    assert stack.runs()[-1]["retryable"] == 1
+
+
+def test_a_disk_that_fills_up_during_the_backup_leaves_the_good_one(stack: Stack) -> None:
+    """There was room enough to begin with, judged by the last backup; but the database has grown."""
+    first = stack.backups()
+    stack.exec("backup", "rm", FILLING)
+    stack.sql("CREATE TABLE ballast AS SELECT gen_random_uuid() FROM generate_series(1, 900000)")
+    fill(stack, leaving=9_000_000)
+    result = stack.make("backup")
+    assert result.code == 15, result.output
+    assert "No space left on device" in result.stderr
+    assert stack.backups() == first
+
+
+def test_space_is_all_it_takes(stack: Stack) -> None:
+    stack.exec("backup", "rm", FILLING)
+    stack.sql("DROP TABLE ballast")
+    result = stack.make("backup")
+    assert result.code == 0, result.output
+    assert len(stack.backups("full")) == 2
+    assert "backup:1" not in [alarm["key"] for alarm in stack.alarms()]
