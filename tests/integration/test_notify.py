@@ -387,5 +387,6 @@ import resource, sys
 from backup.notify.__main__ import main
 main(sys.argv[1:])
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(used.ru_maxrss / 1024, used.ru_utime + used.ru_stime)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # ru_maxrss would be the parent's
+print(int(peak.split()[1]) / 1024, used.ru_utime + used.ru_stime)
 """

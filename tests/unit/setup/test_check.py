@@ -179,3 +179,21 @@ def test_the_publication_holds_the_key_files(places: Places) -> None:
     assert run(places, variables) == Exit.OK
     assert all((places.configuration / name).is_file() for name in PUBLISHED)
     assert not (places.configuration / "keys").exists()
+
+
+def test_who_is_told_is_never_shown(places: Places, capsys: Capture) -> None:
+    """Neither in what is in force, nor in what would change, nor in what is live."""
+    told = {
+        "BACKUP_WEBHOOK_URL": "https://u:hunter2@hooks.example.com/hunter2",
+        "BACKUP_WEBHOOK_SECRET": "hunter2-hunter2-hunter2",
+        "BACKUP_NOTIFY_URLS": "slack://hunter2/a/b discord://1/hunter2",
+        "BACKUP_HEARTBEAT_URL": "https://heartbeat.example.com/hunter2",
+    }
+    assert run(places, S3 | told) == Exit.OK
+    assert run(places, S3 | told | {"BACKUP_NOTIFY_URLS": "tgram://hunter2/x"}, "--check") == Exit.WOULD_CHANGE
+    assert run(places, {}, "--show") == Exit.OK
+    printed = capsys.readouterr()
+    assert "hunter2" not in printed.out + printed.err
+    assert "\nreceivers.json:\n  would change from *** (fingerprint " in printed.out
+    assert f"\nBACKUP_WEBHOOK_URL={shown(told['BACKUP_WEBHOOK_URL'])}\n" in printed.out
+    assert "notification: https://hooks.example.com, slack (" in printed.out

@@ -42,3 +42,10 @@ def test_what_is_missing(environment: dict[str, str], lines: list[str]) -> None:
     needs = [Need(1, False, "somewhere")]
     kit = contents.contents(needs, Secrets({}, SecretStr("x")), environment, {}, datetime(2026, 3, 4, tzinfo=UTC))
     assert list(missing(kit)) == [f"not in the kit, repository 1: {line}" for line in lines]
+
+
+def test_the_application_s_token_serves_the_first_repository_only() -> None:
+    environment = S3 | {"PGBACKREST_REPO1_S3_KEY_TYPE": "shared", "PGBACKREST_REPO2_TYPE": "s3", "AWS_SESSION_TOKEN": "x"}
+    needs = [Need(1, False, "somewhere"), Need(2, False, "elsewhere")]
+    kit = contents.contents(needs, Secrets({}, SecretStr("x")), environment, {}, datetime(2026, 3, 4, tzinfo=UTC))
+    assert list(missing(kit)) == [f"not in the kit, repository 1: a session token {EXPIRES}"]
