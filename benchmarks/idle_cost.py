@@ -22,13 +22,17 @@ PROCESSES = (
     "echo $(awk '/^Pss:/ {print $2}' $p/smaps_rollup) $(awk '/^VmRSS:/ {print $2}' $p/status) "
     "$(tr '\\0' ' ' < $p/cmdline); done 2>/dev/null"
 )
+# Version 2 of the control groups, or version 1.
+PROCESSOR = (
+    "awk '/^usage_usec/ {print $2 / 1e6; exit}' /sys/fs/cgroup/cpu.stat 2>/dev/null | grep . || "
+    "awk '{print $1 / 1e9}' /sys/fs/cgroup/cpuacct/cpuacct.usage"
+)
 QUERY = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
 
 
 def processor_seconds() -> float:
     """Return what the container has used since its start."""
-    lines = docker("exec", BACKUP, "cat", "/sys/fs/cgroup/cpu.stat").splitlines()
-    return int(lines[0].split()[1]) / 1e6
+    return float(docker("exec", BACKUP, "sh", "-c", PROCESSOR))
 
 
 def transactions() -> int:
