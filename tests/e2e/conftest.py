@@ -18,6 +18,8 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image cannot be pulle
 from tests.e2e.stack import IMAGE_TAG, IMAGES, PREFIX, ROOT, Stack, clean_environment
 
 LIVING: list[Stack] = []
+LONGEST_FIRST = ("overlap", "health-transitions", "scheduled-run", "empty-data-directory", "setup-killed", "host-directory")
+"""Scenarios that wait for the clock most of their time: at the end, one worker would wait for them alone."""
 
 
 class Stacks:
@@ -51,6 +53,12 @@ class Stacks:
         stack = self.new(PGBACKREST_REPO1_TYPE="posix", **variables)
         stack.start()
         return stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the scenarios that take longest first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
 
 
 @pytest.fixture(scope="module")
