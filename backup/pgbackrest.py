@@ -159,12 +159,12 @@ def read_history_file(stanza: str, repo: int, archive_id: str, name: str) -> Arg
     return (*_command(stanza, "repo-get", *options), f"archive/{stanza}/{archive_id}/{name}")
 
 
-def read_info_file(stanza: str, repo: int, path: str) -> Argv:
+def read_info_file(stanza: str, repo: int, path: str, io_timeout_seconds: int = 5) -> Argv:
     """Return the command that prints one of pgBackRest's own info files, decrypted; needs neither database nor stanza.
 
     The timeout is short because pgbackrest retries within it: an unreachable repository takes nine times as long.
     """
-    options = (f"--repo={repo}", "--log-level-console=off", "--log-level-stderr=warn", "--io-timeout=5")
+    options = (f"--repo={repo}", "--log-level-console=off", "--log-level-stderr=warn", f"--io-timeout={io_timeout_seconds}")
     return (*_command(stanza, "repo-get", *options), path)
 
 

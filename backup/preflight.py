@@ -21,8 +21,10 @@ from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType, Repository
 
-ANSWER_SECONDS: Final = 20.0
-"""How long a repository may take to answer. pgbackrest itself tells a refused connection after 15 seconds."""
+IO_SECONDS: Final = 2
+ANSWER_SECONDS: Final = 25.0
+"""How long a repository may take to answer. pgbackrest makes nine attempts of `IO_SECONDS` each before it tells a refused
+connection: 19 seconds with 2.55.1. One that swallows what is sent may take longer, and is not waited for."""
 
 _MISSING_STANZA: Final = (1, 3)
 
@@ -87,7 +89,7 @@ def _require_open_server(server: Server) -> None:
 
 
 def _require_repository(deployment: Deployment, repository: Repository) -> None:
-    trouble = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS)
+    trouble = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS, IO_SECONDS)
     if trouble is not None:
         raise NotReadyError(trouble.message, trouble.hint, Exit.REPOSITORY, retryable=trouble.may_pass)
 

@@ -69,10 +69,13 @@ def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
     return tuple(each for each in found if each is not None)
 
 
-def trouble_of(stanza: str, repository: Repository, timeout_seconds: float = TIMEOUT_SECONDS) -> Trouble | None:
+def trouble_of(
+    stanza: str, repository: Repository, timeout_seconds: float = TIMEOUT_SECONDS, io_timeout_seconds: int = 5
+) -> Trouble | None:
     """Ask one repository; return why it must not be written to, or None. An answer may take the timeout."""
     for path in (f"archive/{stanza}/archive.info", f"backup/{stanza}/backup.info"):
-        answer = process.capture(pgbackrest.read_info_file(stanza, repository.key, path), timeout_seconds)
+        argv = pgbackrest.read_info_file(stanza, repository.key, path, io_timeout_seconds)
+        answer = process.capture(argv, timeout_seconds)
         if answer.exit_code == _TIMED_OUT:
             where = f"repository {repository.key} ({repository.location})"
             hint = "check the network between this host and the repository, and the repository's own state"

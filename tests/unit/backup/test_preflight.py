@@ -74,7 +74,7 @@ def test_archiving_that_is_off_waits_for_somebody(world: World, engine: FakePgba
         (
             "no answer",
             process.Captured(-9, b"", ""),
-            "repository 1 (/var/lib/pgbackrest1): no answer within 20 s",
+            "repository 1 (/var/lib/pgbackrest1): no answer within 25 s",
             True,
         ),
         (
