@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def console() -> Console:
     """Return a console for standard output; wide enough for a table when it is no terminal."""
     found = Console(highlight=False, soft_wrap=True)
-    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=180)
+    return found if found.is_terminal else Console(highlight=False, soft_wrap=True, width=220)
 
 
 def local(moment: datetime | None, zone: ZoneInfo) -> str:

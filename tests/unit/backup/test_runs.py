@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from backup import health, runs
+from backup import health, report, runs
 from backup.state.history import Beginning, Ending, Sizes, State
 from backup.watch.readings import Sample
 from backup.watch.samples import Samples
@@ -51,6 +51,16 @@ def test_a_run_is_told_with_reason_duration_sizes_and_result(world: World, out: 
     assert "1 min 30 s" in bad
     assert "failed: the repository is away" in bad
     assert any("latest restore" in row for row in rows)
+
+
+def test_where_no_terminal_limits_it_a_run_is_one_line(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """For grep, and for whoever mails it."""
+    ran(world, 0, 3700.0)
+    reason = "scheduled for 2026-03-01 02:00:00 UTC; full instead of diff: 7 backups since the last full"
+    history = world.deployment.history
+    history.begin(Beginning("backup", "full", 1, "schedule", reason), NOON)
+    report.console().print(runs.runs_table(history.recent(), UTC_ZONE))
+    assert reason in capsys.readouterr().out
 
 
 def test_a_trend_is_told_in_sentences(world: World, out: Console) -> None:
