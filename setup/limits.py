@@ -75,6 +75,7 @@ def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:
     if process_max is not None and process_max > cpu_count:
         what = f"is {process_max}, but this machine has {_cores(cpu_count)}"
         yield Problem("PGBACKREST_PROCESS_MAX", what, "backups may slow the database down; lower it")
+    yield from _schedules_off(variables)
     limit_bytes = container_values.memory_bytes(variables.postgres_memory_limit)
     may_take_bytes = server_memory_bytes(variables)
     if 0 < limit_bytes < may_take_bytes:
@@ -84,6 +85,17 @@ def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:
             f"{_AUTOVACUUM_WORKERS} times"
         )
         yield Problem("POSTGRES_MEMORY_LIMIT", what, "the kernel would kill the server; raise it, or lower those")
+
+
+def _schedules_off(variables: Variables) -> Iterator[Problem]:
+    if variables.backup_schedule_full is not None:
+        return
+    if variables.backup_schedule_diff is None and variables.backup_schedule_incr is None:
+        hint = "write a cron expression; or PGBACKREST_REPO1_TYPE=none, to switch backups off altogether"
+        yield Problem("BACKUP_SCHEDULE_FULL", "is off like the others: only the first backup is taken by itself", hint)
+    else:
+        what = f"is off: a full backup is taken after every {variables.backup_full_after} others, once a day at most"
+        yield Problem("BACKUP_SCHEDULE_FULL", what, "write a cron expression for a time of your choice")
 
 
 def server_memory_bytes(variables: Variables) -> int:

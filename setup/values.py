@@ -106,16 +106,6 @@ def cron_or_off(text: str) -> str | None:
     return None if text.lower() == OFF else cron(text)
 
 
-def cron_never_off(text: str) -> str:
-    """Read a cron expression; without this schedule nothing else can run, so `off` is refused."""
-    if text.lower() == OFF:
-        raise Rejected(
-            "the schedule of full backups cannot be off: differential and incremental backups need a full one",
-            "write a cron expression, or PGBACKREST_REPO1_TYPE=none to switch backups off altogether",
-        )
-    return cron(text)
-
-
 def time_zone(text: str) -> str:
     """Read an IANA time zone that both Python and PostgreSQL know."""
     zones = _time_zones()

@@ -90,7 +90,7 @@ class Variables(FromEnvironment):
     setup_backup: _Truth | None = None
     database_url: Annotated[SecretStr | None, _as(values.secret)] = None
 
-    backup_schedule_full: Annotated[str, _as(values.cron_never_off)] = "0 2 * * 0"
+    backup_schedule_full: _Cron = "0 2 * * 0"
     backup_schedule_diff: _Cron = "0 2 * * 1-6"
     backup_schedule_incr: _Cron = None
     backup_retention_full: Annotated[int, _number(*_KEPT)] = 7

@@ -40,14 +40,17 @@ class Window:
     forced: bool
     """Whether full backups are taken that the schedule does not ask for."""
 
+    is_known: bool = True
+    """False when nothing is scheduled that leads to a full backup: then it is what the operator makes of it."""
+
     @property
     def is_short(self) -> bool:
         """Tell whether it is less than people expect of backups: a week, or nothing at all at times."""
-        return self.most < _WEEK or self.least < _DAY
+        return self.is_known and (self.most < _WEEK or self.least < _DAY)
 
     def __str__(self) -> str:
         """Return `7 weeks`, or `6 to 7 weeks`."""
-        return in_words(self.least, self.most)
+        return in_words(self.least, self.most) if self.is_known else "as long as backups are taken by hand"
 
 
 def window(schedule: Schedule, retention: int, kind: RetentionType, full_after: int) -> Window:
@@ -56,6 +59,8 @@ def window(schedule: Schedule, retention: int, kind: RetentionType, full_after: 
     `full_after`: after so many others in a row the next backup is a full one.
     """
     fulls, forced = _full_backups(schedule, full_after)
+    if not fulls:
+        return Window(timedelta(0), timedelta(0), forced=False, is_known=False)
     gaps = [later - earlier for earlier, later in pairwise(fulls)]
     if kind == "time":
         # One full backup older than that is kept, so that the whole time is covered.
@@ -110,8 +115,8 @@ def _full_backups(schedule: Schedule, full_after: int) -> tuple[tuple[datetime, 
             last_forced, forced = (moment, True) if is_forced else (last_forced, forced)
         elif not fulls or fulls[-1] != moment:
             others += 1
-    if len(fulls) < _FULLS // 10 and not forced:  # they are rare: look at them alone
-        fulls = list(islice(_due(schedule.full or ""), _FULLS))
+    if schedule.full and len(fulls) < _FULLS // 10 and not forced:  # they are rare: look at them alone
+        fulls = list(islice(_due(schedule.full), _FULLS))
     return tuple(fulls), forced
 
 

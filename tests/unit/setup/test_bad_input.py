@@ -78,12 +78,6 @@ REFUSED = [
     ("PGBACKREST_REPO1_BUNDLE", "2", "'2' is neither true nor false", "write true or false"),
     (
         "BACKUP_SCHEDULE_FULL",
-        "off",
-        "the schedule of full backups cannot be off: differential and incremental backups need a full one",
-        "write a cron expression, or PGBACKREST_REPO1_TYPE=none to switch backups off altogether",
-    ),
-    (
-        "BACKUP_SCHEDULE_FULL",
         "0 2 * *",
         "'0 2 * *' is not a cron expression of five fields (wrong number of fields)",
         CRON_HINT,

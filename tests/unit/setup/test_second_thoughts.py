@@ -43,6 +43,22 @@ NO_EFFECT = "has no effect: repository 1 is {}"
             ),
         ),
         (
+            POSIX | {"BACKUP_SCHEDULE_FULL": "off"},
+            Problem(
+                "BACKUP_SCHEDULE_FULL",
+                "is off: a full backup is taken after every 7 others, once a day at most",
+                "write a cron expression for a time of your choice",
+            ),
+        ),
+        (
+            POSIX | {"BACKUP_SCHEDULE_FULL": "off", "BACKUP_SCHEDULE_DIFF": "off"},
+            Problem(
+                "BACKUP_SCHEDULE_FULL",
+                "is off like the others: only the first backup is taken by itself",
+                "write a cron expression; or PGBACKREST_REPO1_TYPE=none, to switch backups off altogether",
+            ),
+        ),
+        (
             POSIX | {"PGBACKREST_REPO1_RETENTION_FULL": "1"},
             Problem(
                 "PGBACKREST_REPO1_RETENTION_FULL",

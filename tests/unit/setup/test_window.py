@@ -35,10 +35,14 @@ WEEKLY, DAILY, DIFFS = "0 2 * * 0", "0 2 * * *", "0 2 * * 1-6"
         (WEEKLY, None, None, 9_999_999, "count", "more than 100 years", False),
         ("* * * * *", None, "* * * * *", 3, "count", "0 hours", True),
         ("0 0 29 2 *", None, None, 2, "count", "4 to 8 years", False),
+        # Without a schedule of their own, full backups are the eighth of each row.
+        (None, DAILY, None, 7, "count", "48 to 56 days", False),
+        (None, DAILY, None, 30, "time", "30 to 38 days", False),
+        (None, None, None, 7, "count", "as long as backups are taken by hand", False),
     ],
 )
 def test_the_window_in_words(
-    full: str, diff: str | None, incr: str | None, retention: int, kind: RetentionType, words: str, short: bool
+    full: str | None, diff: str | None, incr: str | None, retention: int, kind: RetentionType, words: str, short: bool
 ) -> None:
     found = window(Schedule(full=full, diff=diff, incr=incr), retention, kind, 7)
     assert (str(found), found.is_short) == (words, short)
