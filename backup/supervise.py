@@ -15,6 +15,7 @@ from backup.health_server import HealthServer
 from backup.notify.courier import Courier
 from backup.promises import Promises
 from backup.runner import Runner
+from backup.state.store import StoreError
 from backup.supervisor import FOREVER_SECONDS, TICK_SECONDS, Supervisor
 from backup.watch.watcher import Watcher
 from contract import events
@@ -116,6 +117,13 @@ def _tick(supervisor: Supervisor, said: str) -> str:
         now_doing = supervisor.tick()
     except (BackupsOffError, ConfigurationError):
         raise
+    except StoreError as error:
+        now_doing = f"waiting: the state cannot be written ({error})"  # a line when it begins, not one a second
+        if now_doing != said:
+            logs.logger().error(
+                events.STATE_UNREADABLE, message=str(error), hint="see the free space of the volume backup-state"
+            )
+        return now_doing
     except Exception:
         log.exception(events.SUPERVISOR_TICK_FAILED)
         return said

@@ -153,14 +153,16 @@ class Supervisor:
                 return Outcome("interrupted", error.exit_code, error.message, error.hint)
             except StoreError as error:
                 hint = "see the free space of the volume backup-state"
-                return Outcome("failed", Exit.UNEXPECTED, f"the state cannot be written: {error}", hint)
+                self._log.error(events.STATE_UNREADABLE, message=str(error), hint=hint)
+                return Outcome("interrupted", Exit.UNEXPECTED, f"the state cannot be written: {error}", hint)
 
         return self._start(job, functools.partial(self._backup_ended, request), _DOING[request.origin].format(request.kind))
 
     def _backup_ended(self, request: BackupRequest, outcome: Outcome) -> None:
         self._running = None
-        if outcome.state == "interrupted":
-            return  # it waits on, for the next start
+        if outcome.state == "interrupted":  # it waits on: for the next start, or until the state can be written
+            self._later(self._deployment.now())
+            return
         self._agenda.ended(request, taken=outcome.state == "succeeded", now=self._deployment.now())
         for run in self._upcoming() if outcome.state == "succeeded" else ():
             self._log.info(events.SCHEDULE_NEXT, type=run.kind, at=self._local(run.at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from structlog.testing import capture_logs
 from backup import supervise as module
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.runner import Runner
+from backup.state.history import Beginning
+from backup.state.store import StoreError
 from backup.supervisor import Supervisor
 from contract import events
 from contract.exits import Exit
@@ -103,6 +106,52 @@ def test_an_unforeseen_error_in_a_tick_is_logged_and_the_loop_goes_on(
     with capture_logs() as logged:
         assert loop(3) is Exit.TERMINATED
     assert [e["event"] for e in logged][1:-1] == [events.SUPERVISOR_TICK_FAILED, events.SUPERVISOR_DOING]
+
+
+def test_a_state_that_cannot_be_written_is_said_once_and_waited_for(
+    loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks: Iterator[str | Exception] = iter([StoreError("disk is full")] * 3 + ["idle"])
+
+    def tick(_self: Supervisor) -> str:
+        happens = next(ticks)
+        if isinstance(happens, Exception):
+            raise happens
+        return happens
+
+    monkeypatch.setattr(Supervisor, "tick", tick)
+    with capture_logs() as logged:
+        assert loop(4) is Exit.TERMINATED
+    assert [e["event"] for e in logged][1:-1] == [events.STATE_UNREADABLE, events.SUPERVISOR_DOING]
+
+
+def test_a_dead_part_ends_the_loop_and_the_others_in_order(
+    loop: Callable[[int], Exit], world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FakePart, "is_alive", lambda _self: False)
+    with capture_logs() as logged:
+        assert loop(3) is Exit.UNEXPECTED
+    assert logged[-1]["dead"] == "watcher"
+    assert world.stop.is_set()
+
+
+def test_a_second_supervisor_waits_and_ends_in_order_when_it_is_asked_to(loop: Callable[[int], Exit], world: World) -> None:
+    with world.volumes.supervisor_lock.open("w") as first:
+        fcntl.flock(first, fcntl.LOCK_EX)
+        with capture_logs() as logged:
+            assert loop(2) is Exit.TERMINATED
+    assert [e["event"] for e in logged] == [events.SUPERVISOR_WAITING]
+
+
+def test_runs_that_a_killed_process_left_are_closed_at_the_start(loop: Callable[[int], Exit], world: World) -> None:
+    world.deployment.history.begin(Beginning("backup", "full", 1, "schedule", "it was due"), world.clock.now)
+    world.postgres.down = "connection refused"
+    loop(1)
+    opened = Deployment.open(world.volumes)
+    run = opened.history.last("backup")
+    opened.store.close()
+    assert run is not None
+    assert (run.state, run.retryable) == ("interrupted", True)
 
 
 def test_a_dead_runner_ends_the_loop_with_a_failure(loop: Callable[[int], Exit], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from backup.jobs import Outcome
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
 from backup.runner import Job, Runner
+from backup.state.history import History
+from backup.state.store import StoreError
 from backup.supervisor import Supervisor
 from contract import events
 from contract.exits import Exit
@@ -354,3 +356,24 @@ def test_a_configuration_that_cannot_be_read_ends_it_as_well(scene: Scene) -> No
     (scene.world.volumes.config / "supervisor.json").write_text("{}")
     with pytest.raises(ConfigurationError):
         scene.tick()
+
+
+# --- a state that cannot be written -----------------------------------------------------------------------------------
+
+
+def test_a_run_that_cannot_be_written_down_waits_and_is_not_lost(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.settle()
+    assert scene.tick(hours=14) == "taking the scheduled diff backup"
+
+    def full(*_args: object) -> int:
+        raise StoreError("database or disk is full")
+
+    with monkeypatch.context() as patched, capture_logs() as logged:
+        patched.setattr(History, "begin", full)
+        scene.runner.work()
+        assert scene.tick(seconds=1).startswith("taking the scheduled diff backup; next attempt at ")
+    assert events.STATE_UNREADABLE in [entry["event"] for entry in logged]
+    assert scene.tick(seconds=2) == "taking the scheduled diff backup"
+    scene.do(Reply(does=scene.engine.lists(FULL, make_backup("20260301-020000F_20260305-020001D"))))
+    assert scene.tick(seconds=1).startswith("idle; next: ")
+    assert runs_of(scene.world.deployment.history) == [("diff", "schedule", "succeeded")]
