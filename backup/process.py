@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from typing import IO, Final, Literal
 
 TAIL_LINES: Final = 25
-POLL_SECONDS: Final = 0.1
+POLL_SECONDS: Final = 0.05
+FIRST_POLL_SECONDS: Final = 0.002
+"""Most commands are over within hundredths of a second, so it looks often at first and ever less so."""
+
 GONE_SECONDS: Final = 5.0
 GONE_POLL_SECONDS: Final = 0.01
 
@@ -119,8 +122,10 @@ def _read_lines(stream: IO[str] | None, tail: deque[str], on_line: Callable[[str
 
 
 def _wait(process: subprocess.Popen[str], limits: Limits, deadline: float) -> StoppedBy:
+    pause = FIRST_POLL_SECONDS
     while process.poll() is None:
-        if limits.stop.wait(POLL_SECONDS):
+        pause = min(pause * 1.5, POLL_SECONDS)
+        if limits.stop.wait(pause):
             _end_group(process, limits.grace_seconds)
             return "stop"
         if time.monotonic() > deadline:
