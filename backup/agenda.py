@@ -40,7 +40,8 @@ class Agenda:
     def __init__(self, deployment: Deployment) -> None:
         """Go on where the state says that an earlier supervisor stopped."""
         self._deployment = deployment
-        self._considered_until, self._waiting = _read(deployment)
+        self._considered_until, waiting = _read(deployment)
+        self._waiting = [each for each in waiting if not _is_taken(deployment, each)]
         self._written_at: datetime | None = None
         self._lacking: frozenset[int] = frozenset()
         self._configured_at = deployment.now()
@@ -170,6 +171,18 @@ def _read(deployment: Deployment) -> tuple[datetime | None, list[Waiting]]:
         for entry in entries
     ]
     return datetime.fromtimestamp(until, UTC) if until else None, waiting
+
+
+def _is_taken(deployment: Deployment, waiting: Waiting) -> bool:
+    """Tell whether the record has this very run as succeeded: the process may have ended before it was crossed out."""
+    request = waiting.request
+    return any(
+        run.state == "succeeded"
+        and run.origin == request.origin
+        and run.reason.startswith(request.reason)  # which names the moment; a changed type adds to it
+        and run.started >= waiting.not_before
+        for run in deployment.history.backups_of(request.repo, RUNS_CONSIDERED)
+    )
 
 
 def _clock_jumped(now: datetime) -> Notice:

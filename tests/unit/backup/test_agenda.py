@@ -69,6 +69,17 @@ def test_what_fell_due_waits_through_restarts_until_its_run_has_ended(world: Wor
     assert taken(world, last) == []
 
 
+def test_a_run_that_succeeded_before_it_could_be_crossed_out_is_not_taken_twice(world: World, agenda: Agenda) -> None:
+    note(world, agenda, hours=14, seconds=1)
+    request = agenda.next(world.clock.now)
+    assert request is not None
+    began = Beginning("backup", request.kind, request.repo, request.origin, f"{request.reason}; and more")
+    number = world.deployment.history.begin(began, world.clock.now)
+    assert Agenda(world.deployment).next(world.clock.now) == request
+    world.deployment.history.end(number, Ending("succeeded", 0, "L", "done"), world.clock.now)
+    assert Agenda(world.deployment).next(world.clock.now) is None
+
+
 def test_what_was_missed_is_caught_up_once_after_a_random_part_of_the_jitter(world: World, agenda: Agenda) -> None:
     world.clock.advance(days=3)
     after = Agenda(world.deployment)
