@@ -23,7 +23,7 @@ from typing import IO, Any, Final, TypeVar
 from testcontainers.compose import DockerCompose
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-IMAGE_TAG: Final = "test"
+IMAGE_TAG: Final = os.environ.get("TEST_IMAGE_TAG", "test")
 IMAGES: Final = tuple(f"salespider-{name}:{IMAGE_TAG}" for name in ("setup", "postgres", "backup"))
 HELPER_IMAGE: Final = f"salespider-backup:{IMAGE_TAG}"
 SERVICES: Final = ("setup", "postgres", "backup")
