@@ -72,8 +72,7 @@ def _connection(text: str, place: Place) -> Trouble | None:
     if (match := _TLS_REASON.search(text)) is not None:
         return certificate_refused(match[1], match[2].strip(), place)
     if "unable to set user-defined CA certificate location" in text:
-        hint = f"correct {place.variable('storage_ca_file')} in .env, then `make deploy`"
-        return Trouble("the file with the store's certificate authority cannot be read", hint)
+        return authorities_unreadable(place)
     if "wrong version number" in text or "packet length too long" in text:
         return no_tls(place)
     if (match := _NO_ADDRESS.search(text)) is not None:
@@ -110,6 +109,18 @@ def certificate_refused(number: str, reason: str, place: Place) -> Trouble:
         f"name the file with its authority's certificate in {place.variable('storage_ca_file')} in .env, then `make deploy`"
     )
     return Trouble(f"the store's certificate is signed by an authority that is not known here ({reason})", hint)
+
+
+def authorities_unreadable(place: Place) -> Trouble:
+    """Return the trouble that the file with the certificates to trust cannot be read."""
+    hint = f"correct {place.variable('storage_ca_file')} in .env, then `make deploy`"
+    return Trouble("the file with the store's certificate authority cannot be read", hint)
+
+
+def no_http(address: str, place: Place) -> Trouble:
+    """Return the trouble that something speaks TLS there, but does not answer a request."""
+    hint = f"check whether the store is there, and the port in {_endpoint(place)}"
+    return Trouble(f"what listens at {address} does not answer as a store does", hint, may_pass=True)
 
 
 def no_tls(place: Place) -> Trouble:
