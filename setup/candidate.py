@@ -8,7 +8,7 @@ from contract import paths
 from contract.candidate import Candidate
 from contract.supervisor import SupervisorConfig
 
-_NEEDED = (paths.PGBACKREST_CONF, paths.REPO_CONF, paths.SUPERVISOR_JSON)
+_NEEDED = (paths.PGBACKREST_CONF, paths.REPO_CONF, paths.SUPERVISOR_JSON, paths.MANIFEST_JSON)
 
 
 def candidate(files: Mapping[str, str], types: Iterable[str], published: str | None) -> str:

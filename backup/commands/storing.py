@@ -38,7 +38,7 @@ def storage_check(repo: int | None, output: str, *, quick: bool, from_pipe: bool
         click.echo(json.dumps([each.as_json() for each in found], indent=2))
     else:
         _print(found, quick=quick)
-    _judge(found, in_use or ())
+    _judge(found, in_use)
 
 
 def _only(config: SupervisorConfig, repo: int | None, in_use: tuple[str, ...] | None) -> SupervisorConfig:
@@ -56,19 +56,23 @@ def _only(config: SupervisorConfig, repo: int | None, in_use: tuple[str, ...] | 
 def _print(found: list[Examination], *, quick: bool) -> None:
     out = report.console()
     for each in found:
-        if quick and all(step.state in ("ok", "skipped") for step in each.steps):
-            out.print(report.foreign(table.in_one_line(each)))
-        else:
+        if not quick:
             table.print_examination(out, each)
+        elif each.failure is None:
+            out.print(report.foreign(table.in_one_line(each)))
 
 
-def _judge(found: list[Examination], in_use: tuple[str, ...]) -> None:
-    """Do nothing when every step succeeded. Raises ProductError, the repository that somebody must act on first."""
+def _judge(found: list[Examination], in_use: tuple[str, ...] | None) -> None:
+    """Do nothing when every step succeeded. Raises ProductError; `in_use` are the places that a candidate shares."""
     failures = [(each, each.failure) for each in found if each.failure is not None]
     if not failures:
         return
-    failures.sort(key=lambda pair: pair[1].may_pass and pair[0].location in in_use)
-    first, step = failures[0]
-    away = step.may_pass and first.location in in_use
-    message = "; ".join(failure.seen for _, failure in failures)
-    raise ProductError(message, hint=step.hint, exit_code=Exit.STORE_AWAY if away else Exit.REPOSITORY)
+    away = all(step.may_pass and each.location in (in_use or ()) for each, step in failures)
+    hints = [step.hint for _, step in failures]
+    if in_use is not None and not away and all(step.may_pass for _, step in failures):
+        hints.append("to go on without it: `STORAGE_CHECK=no make deploy`")
+    raise ProductError(
+        "; ".join(each.told(step) for each, step in failures),
+        hint="; ".join(dict.fromkeys(hints)),
+        exit_code=Exit.STORE_AWAY if away else Exit.REPOSITORY,
+    )

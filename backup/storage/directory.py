@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from backup.storage.place import Place
 from backup.storage.step import Step
 from backup.units import human_bytes
 from contract import paths
@@ -13,14 +12,14 @@ from contract import paths
 NAMES = ("directory", "free space")
 
 
-def look(directory: Path, database: Path, place: Place) -> list[Step]:
+def look(directory: Path, database: Path) -> list[Step]:
     """Look at a directory, without writing into it; `database` is where the database's files are mounted."""
     try:
         found = directory.stat()
         free = shutil.disk_usage(directory)
     except OSError as error:
         hint = "check the mount and the disk under it, then `make deploy`"
-        return [Step("directory", "failed", place.told(f"{directory}: {error.strerror}"), None, hint)]
+        return [Step("directory", "failed", f"{directory}: {error.strerror}", None, hint)]
     seen = f"{directory}, owner {found.st_uid}:{found.st_gid}, mode {found.st_mode & 0o7777:04o}"
     if found.st_uid != paths.UID:
         hint = f"give it to the database's user: chown -R {paths.UID}:{paths.GID} on the host, then `make storage-check`"

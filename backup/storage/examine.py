@@ -31,9 +31,7 @@ def _one(stanza: str, repository: Repository, options: Options, now: Clock, *, q
     place = place_of(repository)
     found = Examination(repository.key, repository.location)
     if repository.type == "posix":
-        found.steps += directory.look(
-            Path(repository.directory or paths.repository(repository.key)), paths.DATABASE_VOLUME, place
-        )
+        found.steps += directory.look(Path(repository.directory or paths.repository(repository.key)), paths.DATABASE_VOLUME)
     else:
         found.steps += reach.reach(options.endpoint, place, now)
     if found.failure is not None:

@@ -35,9 +35,11 @@ def print_examination(out: Console, found: Examination) -> None:
 
 
 def in_one_line(found: Examination) -> str:
-    """Return what is said of a repository that passed."""
+    """Return what is said of a repository that passed, and what is worth a warning."""
     seconds = sum(step.seconds or 0.0 for step in found.steps)
-    return f"repository {found.key} ({found.location}): reached, written to, read back and cleared in {seconds:.1f} s"
+    lines = [f"repository {found.key} ({found.location}): reached, written to, read back and cleared in {seconds:.1f} s"]
+    lines += [f"WARNING: {step.name}: {step.seen}\nHINT: {step.hint}" for step in found.steps if step.state == "warning"]
+    return "\n".join(lines)
 
 
 def _time(step: Step) -> str:

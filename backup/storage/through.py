@@ -92,7 +92,7 @@ class Passage:
         if answer.exit_code != 0:
             self._fail(READ, answer, seconds)
         if answer.stdout != content:
-            seen = self.place.told(f"{len(answer.stdout)} bytes came back, and they are not those that were written")
+            seen = f"{len(answer.stdout)} bytes came back, and they are not those that were written"
             self.steps.append(
                 Step(READ, "failed", seen, seconds, "do not use this store: it does not keep what it is given")
             )
@@ -152,7 +152,7 @@ class Passage:
     def _fail(self, name: str, answer: process.Captured, seconds: float) -> None:
         if answer.exit_code == _TIMED_OUT:
             found = trouble.silent("the store" if self.place.type != "posix" else self.place.location, self.place)
-            said = self.place.told(f"no end of it within {ANSWER_SECONDS:.0f} s")
+            said = f"no end of it within {ANSWER_SECONDS:.0f} s"
         else:
             found = _explained(answer, name, self.place)
             said = found.sentence
@@ -161,14 +161,12 @@ class Passage:
 
 
 def _explained(answer: process.Captured, name: str, place: Place) -> trouble.Trouble:
-    known = trouble.explain(answer.stderr, answer.exit_code, place)
+    known = trouble.describe(answer.stderr, answer.exit_code, place)
     if known is not None:
         return known
     meaning = pgbackrest.meaning(answer.exit_code)
     if answer.exit_code == 0:  # what was removed is still there
-        return trouble.Trouble(
-            place.told("what was deleted is still there"), "see whether the store keeps versions or locks"
-        )
+        return trouble.Trouble("what was deleted is still there", "see whether the store keeps versions or locks")
     said = "".join(c if c.isprintable() else " " for c in answer.stderr).strip().removeprefix("ERROR: ")[:200]
     sentence = f"{name} failed with pgbackrest's exit code {answer.exit_code} ({meaning.name}): {said}"
-    return trouble.Trouble(place.told(sentence), meaning.hint, meaning.retry)
+    return trouble.Trouble(sentence, meaning.hint, meaning.retry)
