@@ -88,6 +88,15 @@ def _s3_rule(rule: Mapping[str, Any]) -> Rule:
     return Rule(expires, coldest, "NoncurrentVersionExpiration" in rule)
 
 
+def gcs_settings(bucket: dict[str, Any], path: str) -> list[Step]:
+    """Return what a bucket resource says."""
+    rules = gcs_rules(bucket, path)
+    seconds = int((bucket.get("retentionPolicy") or {}).get("retentionPeriod", 0))
+    told = f"files cannot be deleted for {seconds / 86400:.0f} days" if seconds else ""
+    versions = "on" if (bucket.get("versioning") or {}).get("enabled") else "off"
+    return [versioning(versions, rules), lock(told), lifecycle(rules)]
+
+
 def gcs_rules(answer: Mapping[str, Any], path: str) -> tuple[Rule, ...]:
     """Return the lifecycle rules of a bucket resource that concern files below `path`."""
     return tuple(

@@ -1,14 +1,10 @@
-"""What Azure Blob Storage tells about a container. Requests are signed here, or carry the shared access signature.
+"""What Azure Blob Storage tells about a container. Requests are signed, or carry the shared access signature.
 
-The signature is that of "Authorize with Shared Key" in Microsoft's REST reference. Versions and lifecycle rules belong to
-the account's management interface, which a storage key does not open.
+Versions and lifecycle rules belong to the account's management interface, which a storage key does not open.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,9 +14,9 @@ from urllib.parse import parse_qs
 
 from backup.storage import advice, web
 from backup.storage.published import Options
+from backup.storage.signing import VERSION, sign
 from backup.storage.step import Step
 
-VERSION: Final = "2021-08-06"
 _OK: Final = 200
 _SOFT_DELETE: Final = re.compile(r"<DeleteRetentionPolicy><Enabled>true</Enabled>.*?<Days>(\d+)</Days>", re.DOTALL)
 
@@ -66,10 +62,3 @@ def _get(options: Options, container: str, query: Mapping[str, str], now: dateti
     headers = {"x-ms-date": date, "x-ms-version": VERSION}
     signature = sign(f"/{account}{path}", query, date, options["azure-key"])
     return web.get(url, {**headers, "authorization": f"SharedKey {account}:{signature}"}, endpoint)
-
-
-def sign(resource: str, query: Mapping[str, str], date: str, key: str) -> str:
-    """Return the signature of a GET without a body; `resource` is the account and the path, `key` is in base64."""
-    canonical = resource + "".join(f"\n{name}:{query[name]}" for name in sorted(query))
-    text = f"GET{chr(10) * 12}x-ms-date:{date}\nx-ms-version:{VERSION}\n{canonical}"
-    return base64.b64encode(hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()).decode()

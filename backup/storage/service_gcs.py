@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from google.auth import compute_engine
 from google.auth.exceptions import GoogleAuthError
@@ -32,16 +32,7 @@ def ask(options: Options) -> list[Step]:
     if answer.status != _OK:
         names = (advice.VERSIONING, advice.LOCK, advice.LIFECYCLE)
         return [identity, *(advice.not_told(name, answer.status) for name in names)]
-    return [identity, *settings(json.loads(answer.text), options.get("path"))]
-
-
-def settings(bucket: dict[str, Any], path: str) -> list[Step]:
-    """Return what a bucket resource says; pure."""
-    rules = advice.gcs_rules(bucket, path)
-    seconds = int((bucket.get("retentionPolicy") or {}).get("retentionPeriod", 0))
-    told = f"files cannot be deleted for {seconds / 86400:.0f} days" if seconds else ""
-    versions = "on" if (bucket.get("versioning") or {}).get("enabled") else "off"
-    return [advice.versioning(versions, rules), advice.lock(told), advice.lifecycle(rules)]
+    return [identity, *advice.gcs_settings(json.loads(answer.text), options.get("path"))]
 
 
 def _token(options: Options) -> tuple[str, str]:

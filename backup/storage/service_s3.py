@@ -43,7 +43,7 @@ def _client(service: str, options: Options) -> Any:
     endpoint = options.endpoint
     shared = options.get("s3-key-type", "shared") == "shared"
     host = options.get("s3-endpoint") if options.get("s3-uri-style") == "host" else endpoint.host
-    port = "" if endpoint.port == 443 else f":{endpoint.port}"
+    port = "" if endpoint.port == _TLS_PORT else f":{endpoint.port}"
     style = "virtual" if options.get("s3-uri-style") == "host" else "path"
     return botocore.session.Session().create_client(
         service,

@@ -27,6 +27,7 @@ PURE = (
     "backup/storage/advice.py",
     "backup/storage/answers.py",
     "backup/storage/place.py",
+    "backup/storage/signing.py",
     "backup/storage/step.py",
     "backup/storage/trouble.py",
     "backup/summary.py",
