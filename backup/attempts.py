@@ -15,6 +15,7 @@ import tenacity
 
 from backup import logs, pgbackrest, process
 from backup.outcome import error_line
+from backup.storage import trouble
 from contract import events
 
 GRACE_SECONDS: Final = 30.0
@@ -71,7 +72,7 @@ def run(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> Attemp
         return finished
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda finished: not finished.stopped_by and _name(finished) in PASSING),
+        retry=tenacity.retry_if_result(_may_pass),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
         stop=tenacity.stop_any(
             tenacity.stop_after_attempt(MOST_ATTEMPTS),
@@ -102,6 +103,14 @@ def run_backup(stanza: str, repo: int, kind: str, on_line: Lines, limits: proces
 
 def _name(finished: process.Finished) -> str:
     return pgbackrest.meaning(finished.exit_code).name
+
+
+def _may_pass(finished: process.Finished) -> bool:
+    """Tell a failure of the moment, by its code and its words: a store that refuses the key will refuse it again."""
+    if finished.stopped_by or _name(finished) not in PASSING:
+        return False
+    known = trouble.explain("\n".join(finished.tail), finished.exit_code)
+    return known is None or known.may_pass
 
 
 def _last_result(state: tenacity.RetryCallState) -> process.Finished | None:

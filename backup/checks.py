@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from backup import jobs, pgbackrest, policy, process, protection
+from backup import jobs, pgbackrest, placement, policy, process, protection
 from backup.deployment import Deployment
+from backup.storage import trouble
 from contract import paths
 from contract import protection as protection_texts
 from contract.errors import ProductError
@@ -68,12 +69,10 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
     info = jobs.read_info(deployment)
     for repository in info.repositories:
         if not repository.is_usable:
-            yield Finding(
-                "repository",
-                False,
-                f"repository {repository.key}: {repository.message}",
-                "run `make config-regenerate`",
-            )
+            known = trouble.explain(repository.message, 0, placement.of(deployment, repository.key))
+            said = f"repository {repository.key}: {repository.message}"
+            hint = known.hint if known else "run `make config-regenerate`"
+            yield Finding("repository", False, known.sentence if known else said, hint)
             return
     # A repository in an object store is written by the archiving check, which waits for a segment in each of them.
     for directory in (

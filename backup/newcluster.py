@@ -12,9 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from backup import pgbackrest, process
+from backup.storage import trouble
+from backup.storage.place import Place
 from contract import paths
 
 INFO_TIMEOUT_SECONDS = 60.0
@@ -25,12 +28,18 @@ _LONGEST_REASON = 300
 _HARMLESS = (0, 1, 2)
 
 
-def reason_against(info: pgbackrest.Info) -> str | None:
-    """Return why no new cluster may be created beside this repository, or None when that is proven harmless."""
+def reason_against(info: pgbackrest.Info, places: Mapping[int, Place] | None = None) -> str | None:
+    """Return why no new cluster may be created beside this repository, or None when that is proven harmless.
+
+    `places` are the repositories by number, for the words about one that cannot be read.
+    """
     if not info.repositories:
         return "pgbackrest info names no repository"
     for repository in info.repositories:
         if repository.code not in _HARMLESS:
+            known = trouble.explain(repository.message, 0, (places or {}).get(repository.key, Place(repository.key)))
+            if known is not None:
+                return f"{known.sentence}; {known.hint}"
             return f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
     if info.backups:
         latest = info.backups[-1]
@@ -52,6 +61,7 @@ def examine(config: Path) -> str | None:
     try:
         supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
         mode, stanza = supervisor["mode"], supervisor["stanza"]
+        places = {each["key"]: Place(each["key"], each["type"], each["location"]) for each in supervisor["repositories"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
     if mode != "backups":
@@ -64,7 +74,7 @@ def examine(config: Path) -> str | None:
         info = pgbackrest.parse_info(answer.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:
         return str(error)
-    return reason_against(info)
+    return reason_against(info, places)
 
 
 def main() -> int:

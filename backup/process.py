@@ -94,18 +94,21 @@ def run(argv: tuple[str, ...], on_line: Callable[[str], None], limits: Limits) -
     return Finished(process.returncode, tuple(tail), time.monotonic() - started, stopped_by)
 
 
-def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
-    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9."""
+def capture(argv: tuple[str, ...], timeout_seconds: float, given: bytes | None = None) -> Captured:
+    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9.
+
+    `given` is what it reads from its standard input; nothing, unless it is given.
+    """
     with subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
         start_new_session=True,
     ) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout_seconds)
+            stdout, stderr = process.communicate(given, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             _kill_rest(process)
             stdout, stderr = process.communicate()

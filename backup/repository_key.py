@@ -14,6 +14,8 @@ from typing import Final
 
 from backup import pgbackrest, process
 from backup.deployment import Deployment
+from backup.storage import trouble as storage
+from backup.storage.place import Place
 from contract.supervisor import Repository
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -99,6 +101,9 @@ def _told(verdict: Verdict, repository: Repository, answer: process.Captured) ->
     if verdict is Verdict.ENCRYPTED:
         hint = f"set {variable}_TYPE=aes-256-cbc in .env, then `make deploy`; encryption cannot be switched off either"
         return Trouble(f"{where}: it is encrypted, but no passphrase is configured", hint)
+    known = storage.explain(answer.stderr, answer.exit_code, Place(repository.key, repository.type, repository.location))
+    if known is not None:
+        return Trouble(known.sentence, known.hint, known.may_pass)
     meaning = pgbackrest.meaning(answer.exit_code)
     said = "".join(c if c.isprintable() or c == "\n" else "?" for c in answer.stderr).strip().splitlines()
     detail = f": {said[0]}" if said else ""

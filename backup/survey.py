@@ -12,6 +12,8 @@ from typing import Final
 from backup import pgbackrest, process
 from backup.deployment import Deployment
 from backup.pgbackrest import Info
+from backup.storage import trouble
+from backup.storage.place import Place
 
 PATIENCE_SECONDS: Final = 8.0
 
@@ -36,12 +38,13 @@ _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 def ask(deployment: Deployment) -> tuple[Answer, ...]:
     """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
-    keys = [repository.key for repository in deployment.config.repositories]
-    with ThreadPoolExecutor(max_workers=len(keys) or 1) as pool:
-        return tuple(pool.map(lambda key: _ask(deployment.config.stanza, key), keys))
+    places = [Place(each.key, each.type, each.location) for each in deployment.config.repositories]
+    with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
+        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
 
 
-def _ask(stanza: str, repo: int) -> Answer:
+def _ask(stanza: str, place: Place) -> Answer:
+    repo = place.key or 1
     captured = process.capture(pgbackrest.hurried_info(stanza, repo), PATIENCE_SECONDS)
     if captured.exit_code == -9:  # noqa: PLR2004 killed by the deadline
         return Answer(repo, None, f"no answer within {PATIENCE_SECONDS:.0f} s", "check the network to it", True)
@@ -56,14 +59,17 @@ def _ask(stanza: str, repo: int) -> Answer:
         info = pgbackrest.parse_info(captured.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:
         return Answer(repo, None, str(error), "run `pgbackrest info` by hand in the backup container")
-    return _judged(repo, info)
+    return _judged(place, info)
 
 
-def _judged(repo: int, info: Info) -> Answer:
+def _judged(place: Place, info: Info) -> Answer:
     """`info` ends with 0 whatever is wrong with a repository: its status says whether what it lists is true."""
+    repo = place.key or 1
     unusable = next((r for r in info.repositories if r.key == repo and not r.is_usable), None)
     if unusable is None:
         return Answer(repo, info)
     message = " ".join(unusable.message.split())
     is_out_of_reach = any(name in message for name in _OUT_OF_REACH)
+    if place.type != "posix" and (known := trouble.describe(unusable.message, 0, place)) is not None:
+        return Answer(repo, None, known.sentence, known.hint, is_out_of_reach)
     return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach)

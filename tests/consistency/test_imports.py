@@ -24,6 +24,10 @@ PURE = (
     "backup/outcome.py",
     "backup/evidence.py",
     "backup/space.py",
+    "backup/storage/answers.py",
+    "backup/storage/place.py",
+    "backup/storage/step.py",
+    "backup/storage/trouble.py",
     "backup/summary.py",
     "backup/transfer.py",
     "backup/schedule.py",
@@ -42,6 +46,7 @@ PURE = (
     "backup/watch/verdicts.py",
     "backup/restore/plan.py",
     "backup/restore/timeline.py",
+    "setup/candidate.py",
     "setup/kit/missing.py",
     "setup/notification.py",
     "setup/relocation.py",
@@ -57,7 +62,7 @@ DOORS = {
     "httpx": {"backup/notify/web.py"},
     "apprise": {"backup/notify/services.py"},
     "sqlite3": {"backup/state/store.py"},
-    "http": {"backup/health_server.py", "backup/notify/answer.py"},
+    "http": {"backup/health_server.py", "backup/notify/answer.py", "backup/storage/reach.py"},
 }
 READS_ENVIRONMENT = {"setup/environment.py", "backup/process.py"}
 MAY_EXIT = {"setup/__main__.py", "backup/__main__.py", "backup/cli.py", "backup/restore/command.py"}
