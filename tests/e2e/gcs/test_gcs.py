@@ -1,0 +1,43 @@
+"""Google Cloud Storage: the whole cycle with fake-gcs-server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.cycle import FullCycle
+from tests.e2e.stack import Stack
+
+
+class GcsBucket:
+    """The bucket as the emulator keeps it: one file for each object."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def names(self) -> list[str]:
+        return sorted(self._store.sh(f"cd /data/{self._store.bucket}; find . -type f -printf '%P\\n'").splitlines())
+
+    def begins(self, name: str) -> bytes:
+        return str(self._store.sh(f"head -c 8 '/data/{self._store.bucket}/{name}'")).encode()
+
+    def holds(self, text: str) -> bool:
+        return bool(self._store.sh(f"grep -rlaF {text} /data || true"))
+
+
+@pytest.fixture(scope="module")
+def shop(stacks: Stacks) -> Stack:
+    return stacks.new()
+
+
+@pytest.fixture(scope="module")
+def bucket(stacks: Stacks, shop: Stack) -> GcsBucket:
+    store = stacks.store("gcs", shop)
+    shop.configure(SETUP_BACKUP="true", BACKUP_RETENTION_FULL="1", BACKUP_CPU_LIMIT="2", **store.variables())
+    return GcsBucket(store)
+
+
+class TestGcs(FullCycle):
+    """The cycle."""
