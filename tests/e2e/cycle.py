@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
+import zlib
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,14 +22,19 @@ ENCRYPTED: Final = b"Salted__"
 SALES: Final = "SELECT count(*), max(id), md5(string_agg(id || note, ',' ORDER BY id)) FROM sale"
 
 
+def shrinks(data: bytes) -> bool:
+    """Tell whether the bytes have any order left that a compressor finds: compressed ones still have, encrypted ones not."""
+    return len(zlib.compress(data)) < len(data)
+
+
 class Bucket(Protocol):
     """What lies in the store, seen past pgbackrest."""
 
     def names(self) -> list[str]:
         """Return the name of every object."""
 
-    def begins(self, name: str) -> bytes:
-        """Return the first eight bytes of an object."""
+    def contents(self) -> dict[str, bytes]:
+        """Return every object as it lies there, by its name."""
 
     def holds(self, text: str) -> bool:
         """Tell whether the text is anywhere in what the store keeps."""
@@ -75,9 +81,11 @@ class FullCycle:
         assert len(shop.backups()) == before + 1
 
     def test_nothing_in_the_bucket_can_be_read(self, shop: Stack, bucket: Bucket) -> None:
-        names = bucket.names()
-        assert len(names) > 10
-        assert [name for name in names if bucket.begins(name) != ENCRYPTED] == []
+        """A bundle begins with a salt and without OpenSSL's mark; but what is encrypted can never be made smaller."""
+        objects = bucket.contents()
+        assert sum("/bundle/" in name for name in objects) >= 3
+        assert [name for name, data in objects.items() if not (data.startswith(ENCRYPTED) or "/bundle/" in name)] == []
+        assert [name for name, data in objects.items() if shrinks(data)] == []
         assert not bucket.holds(MARKER)
 
     def test_back_to_a_moment(self, shop: Stack) -> None:

@@ -129,7 +129,7 @@ class Azurite(ObjectStore):
             f"AZURITE_ACCOUNTS='{self.account}:{self.key}' exec /opt/node/bin/node "
             "/opt/azurite/node_modules/azurite/dist/src/blob/main.js --blobHost 0.0.0.0 "
             f"--blobPort {self.port} --location /data --cert /store/server.pem --key /store/server.key "
-            "--skipApiVersionCheck --silent --disableTelemetry"
+            "--skipApiVersionCheck --disableProductStyleUrl --silent --disableTelemetry"
         )
 
     def prepare(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Any
 
@@ -22,11 +23,13 @@ class AzureContainer:
         listed = self._store.request("GET", f"{self._store.bucket}?comp=list&restype=container")
         return sorted(re.findall(r"<Name>([^<]+)</Name>", listed))
 
-    def begins(self, name: str) -> bytes:
+    def contents(self) -> dict[str, bytes]:
         """Through pgbackrest, which hands over what lies there: Azurite packs many objects into one file."""
-        path = name.removeprefix("pgbackrest/")
-        script = f"pgbackrest --log-level-console=off repo-get --raw '{path}' | head -c 8"
-        return self._shop.exec("backup", "sh", "-c", script).stdout.encode()
+        names = self.names()
+        paths = " ".join(name.removeprefix("pgbackrest/") for name in names)
+        script = f"for path in {paths}; do pgbackrest --log-level-console=off repo-get --raw $path | base64 -w0; echo; done"
+        lines = self._shop.exec("backup", "sh", "-ceu", script).stdout.splitlines()
+        return {name: base64.b64decode(line) for name, line in zip(names, lines, strict=True)}
 
     def holds(self, text: str) -> bool:
         return bool(self._store.sh(f"grep -rlaF {text} /data || true"))

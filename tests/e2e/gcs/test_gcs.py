@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
@@ -20,8 +21,10 @@ class GcsBucket:
     def names(self) -> list[str]:
         return sorted(self._store.sh(f"cd /data/{self._store.bucket}; find . -type f -printf '%P\\n'").splitlines())
 
-    def begins(self, name: str) -> bytes:
-        return str(self._store.sh(f"head -c 8 '/data/{self._store.bucket}/{name}'")).encode()
+    def contents(self) -> dict[str, bytes]:
+        names = self.names()
+        script = f"cd /data/{self._store.bucket}; for name in {' '.join(names)}; do base64 -w0 $name; echo; done"
+        return {name: base64.b64decode(line) for name, line in zip(names, self._store.sh(script).splitlines(), strict=True)}
 
     def holds(self, text: str) -> bool:
         return bool(self._store.sh(f"grep -rlaF {text} /data || true"))

@@ -21,9 +21,9 @@ class S3Bucket:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._store.bucket)
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 
-    def begins(self, name: str) -> bytes:
-        found: bytes = self._client.get_object(Bucket=self._store.bucket, Key=name, Range="bytes=0-7")["Body"].read()
-        return found
+    def contents(self) -> dict[str, bytes]:
+        bucket = self._store.bucket
+        return {name: self._client.get_object(Bucket=bucket, Key=name)["Body"].read() for name in self.names()}
 
     def holds(self, text: str) -> bool:
         return bool(self._store.sh(f"grep -rlaF {text} /data || true"))
