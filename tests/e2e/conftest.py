@@ -15,10 +15,10 @@ import pytest
 
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image cannot be pulled everywhere, and `remove` is stricter
 
-pytest.register_assert_rewrite("tests.e2e.cycle")
-
 from tests.e2e.stack import IMAGE_TAG, IMAGES, PREFIX, ROOT, Stack, clean_environment
 from tests.stores.kinds import KINDS
+
+pytest.register_assert_rewrite("tests.e2e.cycle")
 
 LIVING: list[Stack] = []
 LONGEST_FIRST = ("overlap", "health-transitions", "scheduled-run", "empty-data-directory", "setup-killed", "host-directory")

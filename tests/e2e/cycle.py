@@ -1,4 +1,4 @@
-"""The life of a repository in an object store, from an empty bucket to an empty host: what the scenarios of the services share.
+"""The life of a repository in an object store, from an empty bucket to an empty host: what the services' scenarios share.
 
 A scenario derives a class from `FullCycle` and has the fixtures `shop` (a stack that is configured, not started) and
 `bucket` (the store's own view of what lies in it). The tests build on each other, in the order of this file.

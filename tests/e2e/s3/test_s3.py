@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.cycle import MARKER, FullCycle
+from tests.e2e.cycle import FullCycle
 from tests.e2e.stack import Stack
 
 
