@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, NoReturn
 
 TAIL_LINES: Final = 25
 POLL_SECONDS: Final = 0.05
@@ -115,6 +116,13 @@ def capture(argv: tuple[str, ...], timeout_seconds: float, given: bytes | None =
         finally:
             _kill_rest(process)
     return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace"))
+
+
+def become(argv: tuple[str, ...], variables: Mapping[str, str | None]) -> NoReturn:
+    """Replace this process by a program, which inherits the environment with these variables set, or taken away (None)."""
+    kept = {name: value for name, value in os.environ.items() if name not in variables}
+    added = {name: value for name, value in variables.items() if value is not None}
+    os.execve(argv[0] if "/" in argv[0] else shutil.which(argv[0]) or argv[0], argv, kept | added)  # noqa: S606 no shell is meant
 
 
 def _read_lines(stream: IO[str] | None, tail: deque[str], on_line: Callable[[str], None]) -> None:

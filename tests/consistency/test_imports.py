@@ -12,6 +12,9 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/cloud/bucket.py",
+    "backup/cloud/programs.py",
+    "backup/cloud/published.py",
     "backup/cluster.py",
     "backup/expiry.py",
     "backup/notice.py",
@@ -79,7 +82,7 @@ MAY_EXIT = {
     "backup/watch/command.py",
 }
 # Run where there is no library, or where loading one would be too dear.
-STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health")
+STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health", "backup.cloud.__main__")
 
 EVERY = pytest.mark.parametrize("module", modules(), ids=lambda module: module.path)
 
