@@ -13,7 +13,7 @@ from typing import Final
 
 import tenacity
 
-from backup import logs, pgbackrest, process
+from backup import logs, pgbackrest, process, throttled
 from backup.outcome import error_line
 from backup.storage import trouble
 from contract import events
@@ -48,7 +48,8 @@ class Attempted:
 def run_patiently(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> process.Finished:
     """Run a pgbackrest command, and again while another pgbackrest holds its lock, for two minutes at most.
 
-    Asynchronous archiving holds the archive lock for moments at a time, which `stanza-create` needs too.
+    Asynchronous archiving holds the archive lock for moments at a time, which `stanza-create` needs too. Where a store
+    has too many requests, it is run again as well, see `backup.throttled`.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda finished: _name(finished) == "lock-acquire"),
@@ -57,7 +58,7 @@ def run_patiently(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits)
         sleep=tenacity.sleep_using_event(limits.stop),
         retry_error_callback=_last_result,
     )
-    finished: process.Finished = retrying(process.run, argv, on_line, limits)
+    finished: process.Finished = retrying(throttled.run, argv, on_line, limits)
     return finished
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from backup import pgbackrest, process
+from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.storage import trouble as storage
 from backup.storage.place import Place
@@ -77,7 +77,7 @@ def trouble_of(
     """Ask one repository; return why it must not be written to, or None. An answer may take the timeout."""
     for path in (f"archive/{stanza}/archive.info", f"backup/{stanza}/backup.info"):
         argv = pgbackrest.read_info_file(stanza, repository.key, path, io_timeout_seconds)
-        answer = process.capture(argv, timeout_seconds)
+        answer = throttled.capture(argv, timeout_seconds)
         if answer.exit_code == _TIMED_OUT:
             where = f"repository {repository.key} ({repository.location})"
             hint = "check the network between this host and the repository, and the repository's own state"
