@@ -35,6 +35,7 @@ PURE = (
     "backup/progress.py",
     "backup/units.py",
     "backup/watch/readings.py",
+    "backup/watch/refusals.py",
     "backup/watch/memory.py",
     "backup/watch/rates.py",
     "backup/watch/archiver.py",
