@@ -32,10 +32,8 @@ CRITICAL_AFTER: Final = 6
 """A stall of so many times what is allowed is critical."""
 
 _HINT: Final = "`make backup-check` names the reason, `docker logs salespider-postgres` has pgBackRest's own words"
-_NAMED_HINT: Final = (
-    "look at that repository: network, credentials, space (`make backup-check`); archiving then catches up by itself, and "
-    "nothing is lost while the disk lasts: `make wal-status`"
-)
+_NAMED_HINT: Final = "look at that repository: network, credentials, space (`make backup-check`)"
+_PATIENCE: Final = "; archiving then catches up by itself, and nothing is lost while the disk lasts: `make wal-status`"
 _OFF_HINT: Final = (
     "`make restart` applies the configuration, `ALTER SYSTEM RESET` takes back a change by hand; then `make backup`, "
     "because what was written meanwhile is not in the archive"
@@ -90,7 +88,7 @@ def judge(
     """Return the verdict on one look. A server that does not answer, or is in recovery, tells nothing about archiving."""
     waiting, wal = backlog(recent, sample), sample.wal
     if waiting is None or wal is None or wal.in_recovery:
-        return ArchiverVerdict("unknown", waiting, memory, _standing(memory.stall, waiting), None)
+        return ArchiverVerdict("unknown", waiting, memory, _standing(memory, waiting), None)
     memory = replace(_timed(memory, wal, elapsed.seconds), refusals=_refusals(memory.refusals, wal, sample.refusals))
     over = None
     if not elapsed.clock_jumped:  # the ages of files mean nothing in this moment
@@ -100,7 +98,7 @@ def judge(
     state = _state(memory, wal, waiting)
     if state == "failing":
         over = None
-    return ArchiverVerdict(state, waiting, memory, _standing(memory.stall, waiting), over)
+    return ArchiverVerdict(state, waiting, memory, _standing(memory, waiting), over)
 
 
 def _refusals(before: Refusals | None, wal: WalReading, seen: Refusals | None) -> Refusals | None:
@@ -210,12 +208,17 @@ def _lasting(seconds: float) -> str:
     return human_duration(timedelta(seconds=round(max(0.0, seconds))))
 
 
-def _standing(stall: Stall | None, waiting: Backlog | None) -> Standing | None:
+def _standing(memory: Memory, waiting: Backlog | None) -> Standing | None:
+    stall = memory.stall
     if stall is None:
         return None
     facts = {"waiting_segments": waiting.segments if waiting else None, "since": _iso(stall.since)}
-    hint = _OFF_HINT if stall.wal_lost else _NAMED_HINT if stall.repos else _HINT
+    hint = _OFF_HINT if stall.wal_lost else _named_hint(memory.refusals) if memory.refusals else _HINT
     return Standing(KEY, events.ARCHIVER_STALLED, stall.severity, stall.message, hint, facts)
+
+
+def _named_hint(refusals: Refusals) -> str:
+    return next((refusal.hint for refusal in refusals.refusals if refusal.hint), _NAMED_HINT) + _PATIENCE
 
 
 def _iso(seconds: float) -> str:

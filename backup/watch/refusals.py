@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from backup import pgbackrest
+from backup.storage.place import Place
+from backup.storage.trouble import explain
 
 SOME_FAILED: Final = 104
 NONE_USABLE: Final = 103
@@ -23,15 +25,18 @@ _SEGMENT_ERROR: Final = re.compile(r"[0-9A-F]{24}\.error")
 _OF_A_REPOSITORY: Final = re.compile(r"^repo(\d+): (.*)$")
 _RETRY: Final = re.compile(r"^\s*\[\w+\] on retry at ")
 _MOST_CHARACTERS: Final = 300
+_CODES: Final = {"[HostConnectError]": 49, "[ServiceError]": 101}
+"""The exit codes of what pgBackRest tells by its type only."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A repository that does not take WAL, with pgBackRest's exit code and own words. None: the message names none."""
+    """A repository that takes no WAL (None: the message names none), with pgBackRest's exit code, why, and what to do."""
 
     repo: int | None
     exit_code: int
     message: str
+    hint: str = ""
     location: str = ""
 
     def as_words(self) -> str:
@@ -65,12 +70,6 @@ class Refusals:
         """The numbers of the repositories that are named."""
         return tuple(refusal.repo for refusal in self.refusals if refusal.repo is not None)
 
-    def among(self, locations: Mapping[int, str]) -> Refusals:
-        """Return it with the places of the repositories that are configured, and which of them are not named."""
-        named = tuple(replace(each, location=locations.get(each.repo or 0, "")) for each in self.refusals)
-        others = tuple(key for key in sorted(locations) if key not in self.repos) if self.repos else ()
-        return replace(self, refusals=named, others=others, through=self.through if others else None)
-
     def after(self, before: Refusals | None) -> Refusals:
         """Return it with what is known from an earlier attempt: what the others have taken, they have."""
         if before is None or before.others != self.others:
@@ -90,25 +89,31 @@ def names_of_errors(names: Collection[str]) -> tuple[str, ...]:
     return (*([GLOBAL] if GLOBAL in names else []), *segments)
 
 
-def read(texts: Mapping[str, str]) -> Refusals | None:
-    """Return what error files say, by their names; None for nothing. Of many the first and the last ones are enough."""
+def read(texts: Mapping[str, str], places: Mapping[int, Place]) -> Refusals | None:
+    """Return what error files say, by their names; None for nothing. Of many the first and the last ones are enough.
+
+    `places` are the repositories that are configured, by their numbers.
+    """
     found: dict[int | None, Refusal] = {}
     through = None
     for name in names_of_errors(tuple(texts)):
-        refusals = parse(texts[name])
+        refusals = parse(texts[name], places)
         for refusal in refusals:
             found.setdefault(refusal.repo, refusal)
         if name != GLOBAL and refusals and all(each.exit_code == SOME_FAILED for each in refusals):
             through = name.removesuffix(".error")
     if not found:
         return None
-    return Refusals(tuple(sorted(found.values(), key=lambda refusal: refusal.repo or 0)), through=through)
+    named = {repo for repo in found if repo is not None}
+    others = tuple(key for key in sorted(places) if key not in named) if named else ()
+    ordered = tuple(sorted(found.values(), key=lambda refusal: refusal.repo or 0))
+    return Refusals(ordered, others, through if others else None)
 
 
-def parse(text: str) -> tuple[Refusal, ...]:
+def parse(text: str, places: Mapping[int, Place]) -> tuple[Refusal, ...]:
     """Return what one error file says: a refusal for each repository it names, or one without; nothing for half a file."""
     first, _, rest = text.partition("\n")
-    if not first.strip().isdigit() or not rest.strip():
+    if not first.strip().isdecimal() or not rest.strip():
         return ()
     code = int(first)
     lines = rest.splitlines()
@@ -122,8 +127,18 @@ def parse(text: str) -> tuple[Refusal, ...]:
         elif repo is not None:
             found[repo].append(line)
     if found:
-        return tuple(Refusal(repo, code, _sentence(said)) for repo, said in found.items())
+        return tuple(_refusal(places.get(key, Place(key)), code, said) for key, said in found.items())
     return (Refusal(None, code, _sentence(lines[:retry] or lines)),)
+
+
+def _refusal(place: Place, code: int, said: Sequence[str]) -> Refusal:
+    """Return the refusal of one repository, in words where what pgBackRest says is understood."""
+    text = "\n".join(said)
+    own = next((number for name, number in _CODES.items() if text.startswith(name)), 0)
+    trouble = explain(text, own, place)
+    if trouble is None:
+        return Refusal(place.key, code, _sentence(said), location=place.location)
+    return Refusal(place.key, code, trouble.sentence.removeprefix(place.told("")), trouble.hint, place.location)
 
 
 def _sentence(lines: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from backup.deployment import Deployment
+from backup.storage.place import Place
 from backup.watch.refusals import Refusals, names_of_errors, read
 
 _FIRST_READ: Final = 2
@@ -23,9 +24,8 @@ def look(deployment: Deployment) -> Refusals | None:
     except OSError:
         return None
     chosen = dict.fromkeys((*names[:_FIRST_READ], *names[-1:]))
-    found = read({name: _text(directory / name) for name in chosen})
-    locations = {repository.key: repository.location for repository in deployment.config.repositories}
-    return found.among(locations) if found else None
+    places = {each.key: Place(each.key, each.type, each.location) for each in deployment.config.repositories}
+    return read({name: _text(directory / name) for name in chosen}, places)
 
 
 def _text(file: Path) -> str:

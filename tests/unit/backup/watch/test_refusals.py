@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backup.storage.place import Place
 from backup.watch import spool
 from backup.watch.refusals import Refusal, Refusals, parse, read
 from tests.unit.backup.fakes import World, make_config
@@ -36,6 +37,7 @@ WHY = (
     "[FileOpenError] unable to load info file '/r2/archive/s/archive.info' or '/r2/archive/s/archive.info.copy': "
     "FileOpenError: unable to open file '/r2/archive/s/archive.info' for read: [13] Permission denied"
 )
+PLACES = {1: Place(1, "posix", "directory"), 2: Place(2, "s3", "bucket")}
 
 
 def segment(number: int) -> str:
@@ -43,52 +45,51 @@ def segment(number: int) -> str:
 
 
 def test_one_of_two_that_fails_is_named_once_with_its_reason() -> None:
-    assert parse(ONE_OF_TWO) == (Refusal(2, 104, WHY),)
+    assert parse(ONE_OF_TWO, {}) == (Refusal(2, 104, WHY),)
 
 
 def test_when_no_repository_can_be_used_all_are_named() -> None:
-    first, second = parse(BOTH)
+    first, second = parse(BOTH, {})
     assert (first.repo, first.exit_code) == (1, 103)
-    assert second == Refusal(2, 103, "[HostConnectError] unable to connect to '127.0.0.1:9': [111] Connection refused")
+    assert (second.repo, second.exit_code, second.message) == (2, 103, "127.0.0.1:9 refuses the connection")
+    assert second.hint.startswith("check whether the store is running")
 
 
 def test_an_error_that_names_no_repository_is_told_with_the_meaning_of_its_code() -> None:
-    (refusal,) = parse(ANOTHER)
+    (refusal,) = parse(ANOTHER, {})
     assert refusal.repo is None
     assert refusal.as_words().startswith("pgBackRest says: exit code 45 (archive-duplicate): WAL file '0000")
 
 
 @pytest.mark.parametrize("text", ["", "104", "104\n", "half a file", "\n\n"])
 def test_half_a_file_says_nothing(text: str) -> None:
-    assert parse(text) == ()
+    assert parse(text, {}) == ()
 
 
 @given(st.text())
 def test_no_text_is_too_strange(text: str) -> None:
-    for refusal in parse(text) + parse(f"104\n{text}"):
+    for refusal in parse(text, PLACES) + parse(f"104\n{text}", PLACES):
         assert len(refusal.message) <= 301
         assert "\n" not in refusal.as_words()
 
 
 def test_the_others_have_what_only_one_did_not_take() -> None:
-    found = read({f"{segment(3)}.error": ONE_OF_TWO, f"{segment(22)}.error": ONE_OF_TWO})
+    found = read({f"{segment(3)}.error": ONE_OF_TWO, f"{segment(22)}.error": ONE_OF_TWO}, PLACES)
     assert found is not None
-    found = found.among({1: "directory", 2: "bucket"})
     assert (found.repos, found.others, found.through) == ((2,), (1,), segment(22))
     assert found.refusals[0].as_words() == f"repository 2 (bucket) takes no WAL: {WHY}"
 
 
 def test_where_none_could_be_used_nobody_is_ahead() -> None:
-    found = read({"global.error": BOTH})
+    found = read({"global.error": BOTH}, PLACES)
     assert found is not None
-    found = found.among({1: "directory", 2: "bucket"})
     assert (found.repos, found.others, found.through) == ((1, 2), (), None)
 
 
 def test_a_single_repository_has_no_others() -> None:
-    found = read({"global.error": BOTH.split("repo2", maxsplit=1)[0]})
+    found = read({"global.error": BOTH.split("repo2", maxsplit=1)[0]}, {1: PLACES[1]})
     assert found is not None
-    assert found.among({1: "bucket"}).others == ()
+    assert found.others == ()
 
 
 def test_what_the_others_have_taken_they_keep() -> None:
@@ -101,7 +102,7 @@ def test_what_the_others_have_taken_they_keep() -> None:
 
 
 def test_it_outlives_a_restart() -> None:
-    found = Refusals((Refusal(2, 104, WHY, "bucket"),), (1,), segment(22))
+    found = Refusals((Refusal(2, 104, WHY, "do something", "bucket"),), (1,), segment(22))
     assert Refusals.from_json(asdict(found)) == found
 
 

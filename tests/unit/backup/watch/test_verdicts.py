@@ -128,7 +128,7 @@ def segment(number: int) -> str:
 
 def refused(through: int | None) -> Refusals:
     """Repository 2 takes nothing; repository 1 has all until this segment."""
-    dead = Refusal(2, 104, "[HostConnectError] unable to connect", "bucket")
+    dead = Refusal(2, 104, "[HostConnectError] unable to connect", location="bucket")
     return Refusals((dead,), (1,), None if through is None else segment(through))
 
 

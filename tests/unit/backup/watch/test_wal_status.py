@@ -116,11 +116,13 @@ def test_each_repository_is_listed_and_the_dead_one_with_its_reason(command: Typ
     assert "repository 1 takes WAL (/var/lib/pgbackrest1) repository 2 takes WAL (/var/lib/pgbackrest2)" in command()[1]
     out = world.volumes.archive_spool / "archive" / world.deployment.config.stanza / "out"
     out.mkdir(parents=True)
-    (out / "000000010000000000000005.error").write_text("104\nraised:\nrepo2: [HostConnectError] unable to connect\n")
+    (out / "000000010000000000000005.error").write_text(
+        "104\nraised:\nrepo2: [HostConnectError] unable to connect to 'store:9': [111] Connection refused\n"
+    )
     world.postgres.wal = make_wal(ready_segments=4, oldest_ready_seconds=60, last_failed_at=NOON)
     said = command()[1]
     assert "repository 1 takes WAL" in said
-    assert "repository 2 takes no WAL (/var/lib/pgbackrest2): [HostConnectError] unable to connect" in said
+    assert "repository 2 takes no WAL (/var/lib/pgbackrest2): store:9 refuses the connection" in said
     (out / "000000010000000000000005.error").unlink()
     takers = [(taker["takes_wal"], taker["reason"]) for taker in answer(command)["repositories"]]
     assert takers == [(None, ""), (None, "")], "between two attempts nobody knows, and the supervisor has not looked"

@@ -308,7 +308,10 @@ def test_a_store_that_is_no_more_does_not_end_the_thread(world: World, tmp_path:
 # --- an outage --------------------------------------------------------------------------------------------------------
 
 
-def complain(world: World, text: str = "104\nraised:\nrepo1: [HostConnectError] unable to connect\n") -> Path:
+def complain(
+    world: World,
+    text: str = "104\nraised:\nrepo1: [HostConnectError] unable to connect to 'store:9': [111] Connection refused\n",
+) -> Path:
     """Leave an error file in the spool, as archiving does."""
     out = world.volumes.archive_spool / "archive" / world.deployment.config.stanza / "out"
     out.mkdir(parents=True, exist_ok=True)
@@ -327,7 +330,7 @@ def test_what_the_spool_says_for_a_moment_is_in_the_alarm(scene: Scene) -> None:
     scene.watch.glance(scene.world.deployment)
     scene.look()
     (raised,) = scene.world.deployment.teller.alarms.raised()
-    assert "repository 1 (/var/lib/pgbackrest1) takes no WAL: [HostConnectError] unable to connect" in raised.alarm.message
+    assert "repository 1 (/var/lib/pgbackrest1) takes no WAL: store:9 refuses the connection" in raised.alarm.message
 
 
 def test_the_moment_at_which_archiving_works_again_is_kept(scene: Scene) -> None:
