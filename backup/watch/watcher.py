@@ -18,6 +18,7 @@ from backup.state.store import StoreError
 from backup.watch import rates, spool
 from backup.watch.look import look
 from backup.watch.memory import MARK, Elapsed, Memory
+from backup.watch.outage import WORKS_AGAIN
 from backup.watch.readings import Sample, WalReading
 from backup.watch.refusals import Refusals
 from backup.watch.samples import Samples
@@ -30,9 +31,6 @@ RECENT_LOOKS: Final = 15
 JUMP_SECONDS: Final = 30.0
 """A wall clock that goes so much another way than the time itself has been set, or the host has slept."""
 
-
-WORKS_AGAIN: Final = "archiving.works-again"
-"""The moment at which archiving was last seen to succeed after it had failed: what failed for the same reason may go on."""
 
 _TROUBLED: Final = frozenset({"failing", "stalled"})
 

@@ -37,6 +37,7 @@ PURE = (
     "backup/policy.py",
     "backup/progress.py",
     "backup/units.py",
+    "backup/watch/outage.py",
     "backup/watch/readings.py",
     "backup/watch/refusals.py",
     "backup/watch/memory.py",

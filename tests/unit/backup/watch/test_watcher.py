@@ -12,9 +12,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from backup.state.store import Store
+from backup.watch.outage import WORKS_AGAIN
 from backup.watch.samples import Samples
 from backup.watch.verdicts import Verdict
-from backup.watch.watcher import WORKS_AGAIN, Watch, Watcher
+from backup.watch.watcher import Watch, Watcher
 from contract import events
 from contract.supervisor import Thresholds
 from tests.unit.backup.fakes import MEBIBYTE, NOON, SEGMENT, World, make_wal
