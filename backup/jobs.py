@@ -6,7 +6,7 @@ questions before and the same proof after. Exit code 0 is not success; see `back
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -68,11 +68,11 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
 
     Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
-    afterwards remembers the passphrases as used.
+    afterwards remembers the passphrases as used. While some repositories are out of reach but others hold the stanza, it
+    succeeds without having done anything, and is `retryable`: there is something to do later.
     """
-    if troubles := repository_key.trouble(deployment):
-        message = "; ".join(each.message for each in troubles)
-        return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
+    if troubles := repository_key.troubles(deployment):
+        return _left_out(deployment, troubles)
     if (refusal := _identity_refusal(deployment)) is not None:
         return refusal
     finished = run_patiently(
@@ -82,6 +82,24 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     )
     outcome = judged(finished, "stanza-create")
     return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
+
+
+def _left_out(deployment: Deployment, troubles: Mapping[int, repository_key.Trouble]) -> Outcome:
+    """Judge a start without some repositories: pgbackrest creates the stanza in all or fails, so none is created."""
+    message = "; ".join(each.message for each in troubles.values())
+    hint = next(iter(troubles.values())).hint
+    if all(each.may_pass for each in troubles.values()):
+        rest = [repository.key for repository in deployment.config.repositories if repository.key not in troubles]
+        if any(_holds_stanza(deployment, key) for key in rest):
+            return Outcome("succeeded", Exit.OK, message, hint, retryable=True)
+    return Outcome("failed", Exit.REPOSITORY, message, hint)
+
+
+def _holds_stanza(deployment: Deployment, repo: int) -> bool:
+    try:
+        return read_info(deployment, repo).present_cluster(repo) is not None
+    except RepositoryError:
+        return False
 
 
 def _identity_refusal(deployment: Deployment) -> Outcome | None:

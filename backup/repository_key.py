@@ -66,9 +66,14 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
 
 
 def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
-    """Ask every repository; return those that must not be written to, each with why and what to do."""
-    found = (trouble_of(deployment.config.stanza, repository) for repository in deployment.config.repositories)
-    return tuple(each for each in found if each is not None)
+    """Ask every repository; return why some must not be written to, and what to do about each."""
+    return tuple(troubles(deployment).values())
+
+
+def troubles(deployment: Deployment) -> dict[int, Trouble]:
+    """Ask every repository; return those that must not be written to, by their numbers."""
+    found = ((each.key, trouble_of(deployment.config.stanza, each)) for each in deployment.config.repositories)
+    return {key: each for key, each in found if each is not None}
 
 
 def trouble_of(

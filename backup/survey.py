@@ -1,12 +1,14 @@
 """Asking every repository what it holds, side by side and in seconds: one that does not answer takes nobody else with it.
 
-For a screen that somebody waits for. What decides about backups asks patiently (`jobs.read_info`).
+For a screen that somebody waits for, and for the supervisor, whose backups into one repository must not wait for
+another. A run asks its own repository patiently (`inventory.read_info`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from backup import pgbackrest, process
@@ -36,18 +38,33 @@ class Answer:
 _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
-def ask(deployment: Deployment) -> tuple[Answer, ...]:
-    """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
+def ask(deployment: Deployment, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Answer, ...]:
+    """Ask all repositories at once; returns after `patience_seconds` at the latest, in the order of their numbers."""
     places = [Place(each.key, each.type, each.location) for each in deployment.config.repositories]
     with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
-        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
+        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place, patience_seconds), places))
 
 
-def _ask(stanza: str, place: Place) -> Answer:
+def together(answers: Sequence[Answer]) -> Info | None:
+    """Return what those say that could be asked, as one answer; None when there is none."""
+    found = [answer.info for answer in answers if answer.info is not None]
+    if not found:
+        return None
+    return replace(
+        found[0],
+        repositories=tuple(repository for info in found for repository in info.repositories),
+        backups=tuple(sorted((b for info in found for b in info.backups), key=lambda b: (b.stopped, b.label))),
+        archive=tuple(archive for info in found for archive in info.archive),
+        system_ids=tuple(dict.fromkeys(system_id for info in found for system_id in info.system_ids)),
+        clusters=tuple(cluster for info in found for cluster in info.clusters),
+    )
+
+
+def _ask(stanza: str, place: Place, patience_seconds: float) -> Answer:
     repo = place.key or 1
-    captured = process.capture(pgbackrest.hurried_info(stanza, repo), PATIENCE_SECONDS)
+    captured = process.capture(pgbackrest.hurried_info(stanza, repo), patience_seconds)
     if captured.exit_code == -9:  # noqa: PLR2004 killed by the deadline
-        return Answer(repo, None, f"no answer within {PATIENCE_SECONDS:.0f} s", "check the network to it", True)
+        return Answer(repo, None, f"no answer within {patience_seconds:.0f} s", "check the network to it", True)
     meaning = pgbackrest.meaning(captured.exit_code)
     if captured.exit_code != 0:
         said = captured.stderr.strip().splitlines() or captured.stdout.decode("utf-8", "replace").strip().splitlines()

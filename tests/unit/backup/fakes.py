@@ -99,6 +99,7 @@ def make_volumes(root: Path) -> Volumes:
         operation_lock=root / "operation.lock",
         database=root / "database",
         pgdata=root / "database" / "data",
+        archive_spool=root / "spool",
     )
     for directory in (volumes.config, volumes.log, volumes.database):
         directory.mkdir()
