@@ -18,6 +18,7 @@ from backup import pgbackrest, process
 from contract import paths
 
 INFO_TIMEOUT_SECONDS = 60.0
+IO_SECONDS = 5
 
 _LONGEST_REASON = 300
 
@@ -26,17 +27,24 @@ _HARMLESS = (0, 1, 2)
 
 
 def reason_against(info: pgbackrest.Info) -> str | None:
-    """Return why no new cluster may be created beside this repository, or None when that is proven harmless."""
+    """Return why no new cluster may be created beside these repositories, or None when that is proven harmless.
+
+    What one of them holds says more than that another cannot be read, and stands first.
+    """
     if not info.repositories:
         return "pgbackrest info names no repository"
-    for repository in info.repositories:
-        if repository.code not in _HARMLESS:
-            return f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
+    reasons = []
     if info.backups:
         latest = info.backups[-1]
-        count = len(info.backups)
-        return f"the repository holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})"
-    return None
+        where = f"repository {latest.repo}" if len(info.repositories) > 1 else "the repository"
+        count = sum(backup.repo == latest.repo for backup in info.backups)
+        reasons.append(f"{where} holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})")
+    reasons += [
+        f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
+        for repository in info.repositories
+        if repository.code not in _HARMLESS
+    ]
+    return "; ".join(reasons) or None
 
 
 def _in_one_line(text: str) -> str:
@@ -52,19 +60,31 @@ def examine(config: Path) -> str | None:
     try:
         supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
         mode, stanza = supervisor["mode"], supervisor["stanza"]
+        keys = [int(repository["key"]) for repository in supervisor.get("repositories", ())]
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
     if mode != "backups":
         return None
-    answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
+    if len(keys) < 2:  # noqa: PLR2004 one repository, or whatever pgbackrest finds in its configuration
+        found = _ask(pgbackrest.info(stanza), stanza)
+        return found if isinstance(found, str) else reason_against(found)
+    answers = []
+    for key in keys:  # each alone: one that does not answer must not hide what the others hold
+        told = _ask(pgbackrest.hurried_info(stanza, key, IO_SECONDS), stanza)
+        answers.append(pgbackrest.unanswered(stanza, key, told) if isinstance(told, str) else told)
+    return reason_against(pgbackrest.merged(stanza, answers))
+
+
+def _ask(argv: pgbackrest.Argv, stanza: str) -> pgbackrest.Info | str:
+    """Return what pgbackrest tells, or why it tells nothing."""
+    answer = process.capture(argv, INFO_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         name = pgbackrest.meaning(answer.exit_code).name
         return f"pgbackrest info failed with exit code {answer.exit_code} ({name}): {_in_one_line(answer.stderr)}"
     try:
-        info = pgbackrest.parse_info(answer.stdout, stanza)
+        return pgbackrest.parse_info(answer.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:
         return str(error)
-    return reason_against(info)
 
 
 def main() -> int:

@@ -102,9 +102,13 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
     return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
 
 
-def stanza_create(stanza: str) -> Argv:
-    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
-    return _command(stanza, "stanza-create", _TOLD)
+def stanza_create(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated.
+
+    One repository that cannot be reached makes it fail for all; `include` is a directory with a configuration in which only
+    some of them stand, see `backup.subset`.
+    """
+    return _command(stanza, "stanza-create", *_included(include), _TOLD)
 
 
 def stanza_upgrade(stanza: str) -> Argv:
@@ -123,9 +127,28 @@ def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
     return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
 
 
-def check(stanza: str) -> Argv:
-    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
-    return _command(stanza, "check", _TOLD)
+def check(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call.
+
+    It waits for every repository, or for those in the configuration in the directory `include`.
+    """
+    return _command(stanza, "check", *_included(include), _TOLD)
+
+
+def verify(stanza: str, repo: int, label: str) -> Argv:
+    """Return the command that reads a backup and its WAL back and compares every checksum; its exit code proves nothing."""
+    options = (f"--repo={repo}", f"--set={label}", "--output=text", "--verbose", "--log-level-console=off")
+    return _command(stanza, "verify", *options)
+
+
+def is_verified(stdout: bytes) -> bool:
+    """Tell whether `verify` found all as it should be: it says so, and ends with 0 whatever it has found (2.55.1)."""
+    lines = [line.strip() for line in stdout.decode("utf-8", "replace").splitlines()]
+    return "status: ok" in lines and not any(line.startswith("status: error") for line in lines)
+
+
+def _included(include: str | None) -> Argv:
+    return () if include is None else (f"--config-include-path={include}",)
 
 
 def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
@@ -138,12 +161,18 @@ def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
     return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
-def hurried_info(stanza: str, repo: int) -> Argv:
+def hurried_info(stanza: str, repo: int, io_timeout_seconds: int = 1) -> Argv:
     """Return the command that lists one repository's backups, and gives up on an object store that does not answer.
 
     pgbackrest retries within the timeout: one of a second makes three to nine.
     """
-    options = (f"--repo={repo}", "--io-timeout=1", "--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+    options = (
+        f"--repo={repo}",
+        f"--io-timeout={io_timeout_seconds}",
+        "--output=json",
+        "--log-level-console=off",
+        "--log-level-stderr=warn",
+    )
     return _command(stanza, "info", *options)
 
 
@@ -306,6 +335,29 @@ class Info:
     def good(self, repo: int | None = None) -> tuple[Backup, ...]:
         """Return the backups without page checksum errors, oldest first."""
         return tuple(b for b in self.backups if not b.has_errors and repo in (None, b.repo))
+
+
+def merged(stanza: str, answers: Sequence[Info]) -> Info:
+    """Return what several repositories said, each asked alone, as if they had been asked together."""
+    return Info(
+        stanza=stanza,
+        repositories=tuple(repository for info in answers for repository in info.repositories),
+        backups=tuple(sorted((b for info in answers for b in info.backups), key=lambda b: (b.stopped, b.label))),
+        archive=tuple(archive for info in answers for archive in info.archive),
+        system_ids=tuple(sorted({system_id for info in answers for system_id in info.system_ids})),
+        bytes_done=next((info.bytes_done for info in answers if info.bytes_done is not None), None),
+        bytes_total=next((info.bytes_total for info in answers if info.bytes_total is not None), None),
+        clusters=tuple(cluster for info in answers for cluster in info.clusters),
+    )
+
+
+NOT_ANSWERED: Final = 99
+"""pgBackRest's code for a repository that could not be asked, which is ours too."""
+
+
+def unanswered(stanza: str, repo: int, why: str) -> Info:
+    """Return what stands for a repository that said nothing."""
+    return Info(stanza, (RepositoryStatus(repo, "unknown", NOT_ANSWERED, why),), (), (), ())
 
 
 class UnreadableAnswerError(ValueError):

@@ -8,6 +8,7 @@ wrong key passes the padding by chance. The text must begin as every info file d
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -65,8 +66,15 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
 
 def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
     """Ask every repository; return those that must not be written to, each with why and what to do."""
-    found = (trouble_of(deployment.config.stanza, repository) for repository in deployment.config.repositories)
-    return tuple(each for each in found if each is not None)
+    return tuple(troubles(deployment).values())
+
+
+def troubles(deployment: Deployment) -> dict[int, Trouble]:
+    """Ask every repository, side by side; return what is wrong, by the numbers of those that must not be written to."""
+    repositories = deployment.config.repositories
+    with ThreadPoolExecutor(max_workers=len(repositories) or 1) as pool:
+        found = pool.map(lambda repository: trouble_of(deployment.config.stanza, repository), repositories)
+        return {r.key: each for r, each in zip(repositories, found, strict=True) if each is not None}
 
 
 def trouble_of(
