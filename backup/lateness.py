@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from backup import policy, survey
+from backup import losses, policy, survey
 from backup.deployment import Deployment
 from backup.pgbackrest import Info
 from backup.state.alarms import Alarm
@@ -46,10 +46,14 @@ def key(repo: int, kind: BackupType) -> str:
 
 
 def remember(deployment: Deployment, info: Info) -> None:
-    """Write down what the repositories hold; one that could not be read keeps what was known of it. Raises StoreError."""
+    """Write down what the repositories hold; one that could not be read keeps what was known of it. Raises StoreError.
+
+    What is gone since the last time is written down first, as a loss.
+    """
+    losses.note(deployment, info)
     usable = {repository.key for repository in info.repositories if repository.is_usable}
     seen = {repo: tuple(backup for backup in info.backups if backup.repo == repo) for repo in usable}
-    kept = {repository.key for repository in deployment.config.repositories}
+    kept = {repository.key: repository.location for repository in deployment.config.repositories}
     Holdings(deployment.store).put(seen, kept, deployment.now())
 
 

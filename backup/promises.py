@@ -1,4 +1,5 @@
-"""The thread that holds what was promised against what is there, once a minute: the right cluster, backups in time, a kit.
+"""The thread that holds what was promised against what is there, once a minute: the right cluster, backups in
+time, no repository lost, a kit.
 
 Apart from the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
 """
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from backup import identity, lateness, logs, protection
+from backup import identity, lateness, logs, losses, protection
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError
 from backup.state.store import StoreError
@@ -52,6 +53,7 @@ def look(deployment: Deployment) -> None:
     try:
         _look_at_the_cluster(deployment)
         lateness.judge(deployment)
+        losses.judge(deployment)
         protection.judge(deployment)
     except StoreError as error:
         hint = "see the free space of the volume backup-state"

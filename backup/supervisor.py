@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, lateness, logs, schedule
+from backup import identity, jobs, lateness, logs, losses, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
@@ -27,6 +27,7 @@ TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
 LOOK_AGAIN_SECONDS: Final = 300.0
 IDENTITY_SECONDS: Final = 60.0
+STANZA_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
@@ -51,6 +52,7 @@ class Supervisor:
         self._log = logs.logger()
         self._stanza_ready = False
         self._look_at = _ANY_TIME
+        self._look_for_stanza = _ANY_TIME
         self._failures = 0
         self._not_before = _ANY_TIME
         self._next_attempt = ""
@@ -82,7 +84,7 @@ class Supervisor:
         self._reload_if_changed()
         if now < self._not_before:
             return self._doing + self._next_attempt
-        if not self._stanza_ready:
+        if not self._stanza_ready or self._is_stanza_missing(now):
             return self._prepare_stanza(now)
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
             return trouble
@@ -115,6 +117,17 @@ class Supervisor:
             "creating the stanza",
         )
 
+    def _is_stanza_missing(self, now: datetime) -> bool:
+        """Look, once a minute, whether a repository answers that has none: it was emptied, or was left out at the start."""
+        if now < self._look_for_stanza:
+            return False
+        self._look_for_stanza = now + timedelta(seconds=STANZA_SECONDS)
+        if not self._deployment.marks.get(losses.WITHOUT_STANZA):
+            return False
+        self._deployment.marks.put(losses.WITHOUT_STANZA, None)
+        self._stanza_ready, self._look_at = False, _ANY_TIME
+        return True
+
     def _stanza_created(self, outcome: Outcome) -> None:
         if outcome.state == "succeeded":
             self._stanza_ready = True
@@ -136,6 +149,9 @@ class Supervisor:
             return self._say(f"waiting for the repository ({error.message})")
         self._agenda.look_at(info)
         lateness.remember(self._deployment, info)
+        bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
+        if bare:  # it has come back without one since the stanza was created in the others
+            self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
         all_readable = all(repository.is_usable for repository in info.repositories)
         self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
         return ""

@@ -20,7 +20,8 @@ PATIENCE_SECONDS: Final = 8.0
 class Answer:
     """What one repository said: `info` of it alone, or None and in `problem` why there is none, with a `hint`.
 
-    `is_out_of_reach` tells a repository that did not answer from one that cannot be read.
+    `is_out_of_reach` tells a repository that did not answer from one that cannot be read; `is_gone` one whose store says
+    that there is no such bucket or container.
     """
 
     repo: int
@@ -28,9 +29,11 @@ class Answer:
     problem: str = ""
     hint: str = ""
     is_out_of_reach: bool = False
+    is_gone: bool = False
 
 
 # pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
+_GONE: Final = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "The specified bucket does not exist")
 _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
@@ -66,4 +69,5 @@ def _judged(repo: int, info: Info) -> Answer:
         return Answer(repo, info)
     message = " ".join(unusable.message.split())
     is_out_of_reach = any(name in message for name in _OUT_OF_REACH)
-    return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach)
+    is_gone = any(name in message for name in _GONE)
+    return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach, is_gone)
