@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from backup import pgbackrest, process
+from backup import merging, pgbackrest, process
 from backup.deployment import Deployment
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -48,8 +48,8 @@ def _all(deployment: Deployment, keys: list[int]) -> pgbackrest.Info:
     if len(failures) == len(keys):
         raise failures[0]
     pairs = zip(keys, answers, strict=True)
-    return pgbackrest.merged(
-        stanza, [pgbackrest.unanswered(stanza, key, a.message) if isinstance(a, RepositoryError) else a for key, a in pairs]
+    return merging.merged(
+        stanza, [merging.unanswered(stanza, key, a.message) if isinstance(a, RepositoryError) else a for key, a in pairs]
     )
 
 

@@ -44,7 +44,19 @@ def key(repo: int) -> str:
 # --- noticing ---------------------------------------------------------------------------------------------------------
 
 
-def note(deployment: Deployment, info: Info) -> None:
+def remember(deployment: Deployment, info: Info) -> None:
+    """Write down what the repositories hold; one that could not be read keeps what was known of it. Raises StoreError.
+
+    What is gone since the last time is written down first, as a loss.
+    """
+    _note(deployment, info)
+    usable = {repository.key for repository in info.repositories if repository.is_usable}
+    seen = {repo: tuple(backup for backup in info.backups if backup.repo == repo) for repo in usable}
+    kept = {repository.key: repository.location for repository in deployment.config.repositories}
+    Holdings(deployment.store).put(seen, kept, deployment.now())
+
+
+def _note(deployment: Deployment, info: Info) -> None:
     """Compare what repositories hold with what they held, before that is forgotten. Raises StoreError.
 
     Only the loss of all is one: single backups go by retention. A repository that was given another place is not lost;
@@ -82,20 +94,18 @@ def _is_due(deployment: Deployment) -> bool:
     asked = deployment.marks.moment(_ASKED)
     moments = [min(known)] if len(known) == len(deployment.config.repositories) else []
     latest = max([*moments, *([asked] if asked else [])], default=None)
-    return latest is None or abs(deployment.now() - latest) >= every
+    return latest is not None and abs(deployment.now() - latest) >= every
 
 
 def look(deployment: Deployment) -> None:
     """Ask every repository and write down what it holds, or since when it does not answer. Raises StoreError."""
-    from backup import lateness  # noqa: PLC0415 which notes losses before it writes down what is left
-
     deployment.marks.put_moment(_ASKED, deployment.now())
     before, silences, bare = Lost(deployment.store).silences(), dict[int, Silence](), list[int]()
     for answer in survey.ask(deployment):
         if answer.info is None:
             silences[answer.repo] = _silence(before.get(answer.repo), answer, deployment.now())
             continue
-        lateness.remember(deployment, answer.info)
+        remember(deployment, answer.info)
         bare += [r.key for r in answer.info.repositories if r.code in NO_STANZA]
     Lost(deployment.store).put_silences(silences)
     if bare != (deployment.marks.get(WITHOUT_STANZA) or []):

@@ -14,7 +14,7 @@ import json
 import sys
 from pathlib import Path
 
-from backup import pgbackrest, process
+from backup import merging, pgbackrest, process
 from contract import paths
 
 INFO_TIMEOUT_SECONDS = 60.0
@@ -71,8 +71,8 @@ def examine(config: Path) -> str | None:
     answers = []
     for key in keys:  # each alone: one that does not answer must not hide what the others hold
         told = _ask(pgbackrest.hurried_info(stanza, key, IO_SECONDS), stanza)
-        answers.append(pgbackrest.unanswered(stanza, key, told) if isinstance(told, str) else told)
-    return reason_against(pgbackrest.merged(stanza, answers))
+        answers.append(merging.unanswered(stanza, key, told) if isinstance(told, str) else told)
+    return reason_against(merging.merged(stanza, answers))
 
 
 def _ask(argv: pgbackrest.Argv, stanza: str) -> pgbackrest.Info | str:

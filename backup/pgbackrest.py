@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -103,12 +103,11 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
 
 
 def stanza_create(stanza: str, include: str | None = None) -> Argv:
-    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated.
+    """Return the command that creates the stanza in every repository, or in those of `include`; it may be repeated.
 
-    One repository that cannot be reached makes it fail for all; `include` is a directory with a configuration in which only
-    some of them stand, see `backup.subset`.
+    It accepts no `--repo`; `include` is a directory with a configuration of only some of them, see `backup.subset`.
     """
-    return _command(stanza, "stanza-create", *_included(include), _TOLD)
+    return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def stanza_upgrade(stanza: str) -> Argv:
@@ -128,27 +127,8 @@ def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
 
 
 def check(stanza: str, include: str | None = None) -> Argv:
-    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call.
-
-    It waits for every repository, or for those in the configuration in the directory `include`.
-    """
-    return _command(stanza, "check", *_included(include), _TOLD)
-
-
-def verify(stanza: str, repo: int, label: str) -> Argv:
-    """Return the command that reads a backup and its WAL back and compares every checksum; its exit code proves nothing."""
-    options = (f"--repo={repo}", f"--set={label}", "--output=text", "--verbose", "--log-level-console=off")
-    return _command(stanza, "verify", *options)
-
-
-def is_verified(stdout: bytes) -> bool:
-    """Tell whether `verify` found all as it should be: it says so, and ends with 0 whatever it has found (2.55.1)."""
-    lines = [line.strip() for line in stdout.decode("utf-8", "replace").splitlines()]
-    return "status: ok" in lines and not any(line.startswith("status: error") for line in lines)
-
-
-def _included(include: str | None) -> Argv:
-    return () if include is None else (f"--config-include-path={include}",)
+    """Return the command that pushes one WAL segment and waits for it everywhere; it switches a segment at every call."""
+    return _command(stanza, "check", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
@@ -337,29 +317,6 @@ class Info:
         return tuple(b for b in self.backups if not b.has_errors and repo in (None, b.repo))
 
 
-def merged(stanza: str, answers: Sequence[Info]) -> Info:
-    """Return what several repositories said, each asked alone, as if they had been asked together."""
-    return Info(
-        stanza=stanza,
-        repositories=tuple(repository for info in answers for repository in info.repositories),
-        backups=tuple(sorted((b for info in answers for b in info.backups), key=lambda b: (b.stopped, b.label))),
-        archive=tuple(archive for info in answers for archive in info.archive),
-        system_ids=tuple(sorted({system_id for info in answers for system_id in info.system_ids})),
-        bytes_done=next((info.bytes_done for info in answers if info.bytes_done is not None), None),
-        bytes_total=next((info.bytes_total for info in answers if info.bytes_total is not None), None),
-        clusters=tuple(cluster for info in answers for cluster in info.clusters),
-    )
-
-
-NOT_ANSWERED: Final = 99
-"""pgBackRest's code for a repository that could not be asked, which is ours too."""
-
-
-def unanswered(stanza: str, repo: int, why: str) -> Info:
-    """Return what stands for a repository that said nothing."""
-    return Info(stanza, (RepositoryStatus(repo, "unknown", NOT_ANSWERED, why),), (), (), ())
-
-
 class UnreadableAnswerError(ValueError):
     """What should have been the JSON of `info` is none."""
 
@@ -440,12 +397,3 @@ def parse_listing(stdout: bytes) -> tuple[str, ...]:
     except json.JSONDecodeError as error:
         raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
     return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))
-
-
-def archived_segment(lines: Sequence[str]) -> str | None:
-    """Return the WAL segment that `check` reports as archived, or None when it reports none."""
-    marker = "successfully archived to"
-    for line in lines:
-        if marker in line and "WAL segment " in line:
-            return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
-    return None

@@ -1,7 +1,7 @@
-"""The thread that holds what was promised against what is there, once a minute: the right cluster, backups in
-time, no repository lost, a kit.
+"""The thread that holds what was promised against what is there, once a minute.
 
-Apart from the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
+Promised are backups of the right cluster, in time, in repositories that are not lost, and a recovery kit. It is apart from
+the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ furthest back; when it is lost, the next one takes over.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from backup import policy

@@ -32,7 +32,10 @@ class Loss:
 
 @dataclass(frozen=True)
 class Silence:
-    """Since when a repository has not been read, and what pgbackrest says; `is_gone`: the store says there is no such place."""
+    """Since when a repository has not been read, and what pgbackrest says.
+
+    `is_gone`: its store says that there is no such place.
+    """
 
     since: datetime
     problem: str

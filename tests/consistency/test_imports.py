@@ -12,6 +12,8 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/merging.py",
+    "backup/reach.py",
     "backup/cluster.py",
     "backup/expiry.py",
     "backup/notice.py",
