@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup import identity, inventory, repository_key, space
+from backup import identity, inventory, lateness, repository_key, space
 from backup.deployment import Deployment
 from backup.inventory import RepositoryError
 from backup.pgbackrest import Info
@@ -64,6 +64,7 @@ def _look(deployment: Deployment, repository: Repository) -> Ready:
     _require_open_server(server)
     _require_repository(deployment, repository)
     info = inventory.read_info(deployment, repository.key)
+    lateness.remember(deployment, info)
     _require_stanza(info, repository)
     objection = identity.guard(deployment, server, info)
     if objection is not None:
@@ -100,8 +101,8 @@ def _require_stanza(info: Info, repository: Repository) -> None:
     repo = repository.key
     status = next((r for r in info.repositories if r.key == repo), None)
     if status is None or status.code in _MISSING_STANZA:
-        hint = "was it emptied? `docker restart salespider-backup` creates the stanza again"
-        raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=False)
+        hint = "was it emptied? the supervisor creates the stanza again within minutes; see `make status`"
+        raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=True)
     if not status.is_usable:  # without a list from before, any backup would look like the new one
         place = Place(repo, repository.type, repository.location)
         if repository.type != "posix" and (known := trouble.explain(status.message, 0, place)) is not None:

@@ -8,6 +8,7 @@ wrong key passes the padding by chance. The text must begin as every info file d
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -66,14 +67,16 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
 
 
 def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
-    """Ask every repository; return why some must not be written to, and what to do about each."""
+    """Ask every repository; return those that must not be written to, each with why and what to do."""
     return tuple(troubles(deployment).values())
 
 
 def troubles(deployment: Deployment) -> dict[int, Trouble]:
-    """Ask every repository; return those that must not be written to, by their numbers."""
-    found = ((each.key, trouble_of(deployment.config.stanza, each)) for each in deployment.config.repositories)
-    return {key: each for key, each in found if each is not None}
+    """Ask every repository, side by side; return what is wrong, by the numbers of those that must not be written to."""
+    repositories = deployment.config.repositories
+    with ThreadPoolExecutor(max_workers=len(repositories) or 1) as pool:
+        found = pool.map(lambda repository: trouble_of(deployment.config.stanza, repository), repositories)
+        return {r.key: each for r, each in zip(repositories, found, strict=True) if each is not None}
 
 
 def trouble_of(

@@ -173,7 +173,7 @@ class InPlaceRestore:
             plan.backup.repo,
             plan.backup.label,
             plan.target,
-            f'{paths.RESTORE_COMMAND} %f "%p"',
+            " ".join((f'{paths.RESTORE_COMMAND} %f "%p"', *(str(repo) for repo in plan.repositories))),
         )
 
     def _start_old_again(self, restore_id: str, message: str, hint: str) -> NoReturn:

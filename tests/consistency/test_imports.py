@@ -15,6 +15,8 @@ PURE = (
     "backup/cloud/bucket.py",
     "backup/cloud/programs.py",
     "backup/cloud/published.py",
+    "backup/merging.py",
+    "backup/reach.py",
     "backup/cluster.py",
     "backup/expiry.py",
     "backup/notice.py",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 import pytest
 
 from tests.e2e.conftest import Stacks
 from tests.e2e.stack import Result, Stack
-from tests.stores.authority import Authority
 from tests.stores.store import ObjectStore
 
 GUIDE = {"SETUP_BACKUP": "true", "BACKUP_SCHEDULE_DIFF": "off", "BACKUP_CPU_LIMIT": "2"}
@@ -81,7 +79,7 @@ def test_a_first_deployment_ends_with_one_sentence(
     result, seconds = deploy(stack, changes, store)
     print(result.output)
     assert result.code == 14, result.output
-    assert f"repository 1 (s3://" in result.stderr
+    assert "repository 1 (s3://" in result.stderr
     assert sentence in result.stderr
     assert hint in result.stderr
     assert published(stack) == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from tests.e2e.conftest import Stacks
 from tests.e2e.ledger import Ledger
 from tests.e2e.stack import Stack, wait_until
-from tests.stores.store import ObjectStore
 
 LOOK_SECONDS = 90
 """The supervisor looks once a minute."""
