@@ -20,6 +20,7 @@ IN_BACKUP := scripts/in-backup
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
 .PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: wal-emergency wal-resume emergency-dump
 .PHONY: test-long e2e integration check help
 
 ## Running it
@@ -98,6 +99,15 @@ notify-test: ## send a test notice to every receiver now, and show what each ans
 	@$(IN_BACKUP) notify-test
 wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
 	@$(IN_BACKUP) wal-status
+
+wal-emergency: ## give up WAL that cannot be archived before the disk is full: DUMP=no DIR=… OVERRIDE=yes CONFIRM=yes
+	@scripts/wal-emergency
+
+wal-resume: ## end the WAL emergency: archiving again, and a full backup at once
+	@$(IN_BACKUP) wal-resume
+
+emergency-dump: ## dump the database into ./emergency-backup, or another directory: DIR=…
+	@scripts/emergency-dump
 
 ## Restoring (CONFIRM=yes skips the question)
 

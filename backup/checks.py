@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from backup import jobs, pgbackrest, policy, process, protection
+from backup import evidence, jobs, pgbackrest, policy, process, protection
 from backup.deployment import Deployment
 from contract import paths
 from contract import protection as protection_texts
@@ -95,7 +95,7 @@ def stanza_and_archiving_work(deployment: Deployment) -> Iterator[Finding]:
     lines: list[str] = []
     limits = process.Limits(deployment.stop, CHECK_TIMEOUT_SECONDS, jobs.GRACE_SECONDS)
     finished = jobs.run_patiently(pgbackrest.check(deployment.config.stanza), lines.append, limits)
-    segment = pgbackrest.archived_segment(lines)
+    segment = evidence.archived_segment(lines)
     if finished.ok and segment:
         system_id = deployment.postgres.server().system_id
         yield Finding("stanza", True, f"valid for this cluster (system identifier {system_id})")

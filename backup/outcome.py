@@ -11,7 +11,7 @@ from backup.state.history import Ending, Sizes, State
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
-Origin = Literal["schedule", "first", "retry", "manual"]
+Origin = Literal["schedule", "first", "retry", "resume", "manual"]
 
 
 @dataclass(frozen=True)

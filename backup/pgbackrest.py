@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 Argv = tuple[str, ...]
+Annotations = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
+def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotations: Annotations = ()) -> Argv:
     """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
 
     Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
@@ -99,7 +100,8 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
     and nothing else is even worded; see `backup.attempts`.
     """
     told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
+    noted = (f"--annotation={name}={value}" for name, value in annotations)
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *noted, *told)
 
 
 def stanza_create(stanza: str) -> Argv:
@@ -233,6 +235,7 @@ class Backup:
     """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
     system_id: int | None = None
     version: str | None = None
+    annotations: Annotations = ()
 
 
 @dataclass(frozen=True)
@@ -378,6 +381,7 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         cluster_id=entry["database"]["id"],
         system_id=cluster.get("system-id"),
         version=cluster.get("version"),
+        annotations=tuple(sorted((entry.get("annotation") or {}).items())),
     )
 
 
@@ -388,12 +392,3 @@ def parse_listing(stdout: bytes) -> tuple[str, ...]:
     except json.JSONDecodeError as error:
         raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
     return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))
-
-
-def archived_segment(lines: Sequence[str]) -> str | None:
-    """Return the WAL segment that `check` reports as archived, or None when it reports none."""
-    marker = "successfully archived to"
-    for line in lines:
-        if marker in line and "WAL segment " in line:
-            return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
-    return None

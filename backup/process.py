@@ -96,9 +96,13 @@ def run(argv: tuple[str, ...], on_line: Callable[[str], None], limits: Limits) -
 
 def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
     """Run a short program and return what it printed. One that takes longer is killed and has exit code -9."""
+    return _capture(argv, timeout_seconds, subprocess.DEVNULL)
+
+
+def _capture(argv: tuple[str, ...], timeout_seconds: float, stdin: int | None) -> Captured:
     with subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
@@ -112,6 +116,27 @@ def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
         finally:
             _kill_rest(process)
     return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace"))
+
+
+def hand_through(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
+    """Run a program whose output is ours: it reads our standard input and writes our standard output, byte for byte.
+
+    Returns its exit code and what it said on standard error. One that takes longer is killed and has exit code -9.
+    """
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, env=_environment(), start_new_session=True) as process:
+        try:
+            _, stderr = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            _kill_rest(process)
+            _, stderr = process.communicate()
+        finally:
+            _kill_rest(process)
+    return Captured(process.returncode, b"", stderr.decode("utf-8", "replace"))
+
+
+def filter_through(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
+    """Run a program that reads our standard input, and return what it printed; see `capture`."""
+    return _capture(argv, timeout_seconds, None)
 
 
 def _read_lines(stream: IO[str] | None, tail: deque[str], on_line: Callable[[str], None]) -> None:

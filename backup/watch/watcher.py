@@ -12,6 +12,7 @@ from typing import Final
 
 from backup import logs
 from backup.deployment import Deployment
+from backup.emergency import watch as emergency
 from backup.notice import Notice
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
@@ -111,6 +112,7 @@ class Watch:
             self._memory, sample, self._recent, self._elapsed(sample.at, monotonic), deployment.config.thresholds
         )
         tell(deployment, verdict)
+        _tried(lambda: emergency.look(deployment, sample, verdict))
         changed = verdict.memory != self._memory
         self._memory = verdict.memory
         self._recent.append(sample)

@@ -192,6 +192,9 @@ class FakePostgres(Postgres):
         self.system_id = SYSTEM_ID
         self.size = 30_000_000
         self.wal = make_wal()
+        self.newest = "00000001000000000000001A"
+        self.checkpoints = 0
+        self.tables = 3
 
     def _answer(self) -> None:
         if self.down:
@@ -229,6 +232,34 @@ class FakePostgres(Postgres):
     def switch_wal(self) -> str:
         self._answer()
         return self.switched
+
+    def newest_waiting(self) -> str | None:
+        self._answer()
+        return self.newest if self.wal.ready_segments else None
+
+    def archive_command(self) -> str:
+        self._answer()
+        return self.wal.archive_command
+
+    def set_archive_command(self, command: str) -> None:
+        """Put it in force; a lever lets go of all that waits, as the real archiver does within moments."""
+        self._answer()
+        self.wal = replace(self.wal, archive_command=command)
+        if command.startswith("true"):
+            self.waiting = 0
+            self.wal = replace(self.wal, ready_segments=0, oldest_ready_seconds=None)
+
+    def reset_archive_command(self) -> None:
+        self._answer()
+        self.wal = replace(self.wal, archive_command=make_wal().archive_command)
+
+    def checkpoint(self) -> None:
+        self._answer()
+        self.checkpoints += 1
+
+    def dumped(self) -> tuple[int, int]:
+        self._answer()
+        return self.size, self.tables
 
     def pgbackrest_version(self) -> str:
         self._answer()
