@@ -16,6 +16,7 @@ import pytest
 os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image cannot be pulled everywhere, and `remove` is stricter
 
 from tests.e2e.stack import IMAGE_TAG, IMAGES, PREFIX, ROOT, Stack, clean_environment
+from tests.stores.kinds import KINDS
 
 LIVING: list[Stack] = []
 LONGEST_FIRST = ("overlap", "health-transitions", "scheduled-run", "empty-data-directory", "setup-killed", "host-directory")
@@ -37,6 +38,13 @@ class Stacks:
     def of_checkout(self, checkout: Path) -> Stack:
         """Return a stack that is not started yet, in another directory and without an env file."""
         return self._remembered(Stack(self._scenario, {}, checkout))
+
+    def store(self, kind: str, stack: Stack, name: str = "", *, gate: bool = False) -> Any:
+        """Return an object store that runs on the stack's network: s3, azure or gcs. See `tests.stores.store`."""
+        store = KINDS[kind](stack, name or kind, gate=gate)
+        self._end.callback(store.remove)
+        store.launch()
+        return store
 
     def _remembered(self, stack: Stack) -> Stack:
         LIVING.append(stack)

@@ -1,0 +1,90 @@
+"""The object stores of the scenarios are what they claim to be: they keep what pgbackrest writes, and break as told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.stack import HELPER_IMAGE, Stack
+from tests.stores.store import ObjectStore
+
+KINDS = ("s3", "azure", "gcs")
+GUIDE = {"SETUP_BACKUP": "true", "BACKUP_SCHEDULE_DIFF": "off"}
+
+
+def said_to(stack: Stack, store: ObjectStore, script: str) -> str:
+    """Run Python in a container on the stack's network; return what it printed."""
+    name = f"{stack.project}-client"
+    done = stack.run(
+        *("docker", "run", "--rm", "--interactive", "--name", name, "--network", f"{stack.project}-net"),
+        *("--volume", f"{store.ca_file}:/ca.pem:ro", "--entrypoint", "python3", HELPER_IMAGE, "-"),
+        stdin=script,
+        check=False,
+    )
+    return done.output
+
+
+def requests(store: ObjectStore, count: int = 1) -> str:
+    return f"""
+import http.client, ssl, time
+context = ssl.create_default_context(cafile="/ca.pem")
+for _ in range({count}):
+    begun = time.monotonic()
+    try:
+        connection = http.client.HTTPSConnection("{store.host}", {store.port}, timeout=5, context=context)
+        connection.request("GET", "/")
+        answer = connection.getresponse()
+        print(answer.status, answer.headers["date"], round(time.monotonic() - begun, 3), answer.read()[:80])
+    except OSError as error:
+        print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_takes_a_backup(stacks: Stacks, kind: str) -> None:
+    stack = stacks.new()
+    store = stacks.store(kind, stack)
+    stack.configure(**GUIDE, BACKUP_CPU_LIMIT="2", **store.variables())
+    stack.start()
+    assert [backup["type"] for backup in stack.backups()] == ["full"]
+    store.stop()
+    said = said_to(stack, store, requests(store))
+    assert "ConnectionRefusedError" in said
+    store.start()
+    assert stack.make("backup-incr").code == 0
+
+
+def test_the_gate_does_what_it_is_told(stacks: Stacks) -> None:
+    stack = stacks.new()
+    store = stacks.store("s3", stack, gate=True)
+    said = said_to(stack, store, requests(store))
+    assert said.startswith("403 "), said
+    store.slow(100)
+    said = said_to(stack, store, requests(store))
+    assert float(said.split("GMT ")[1].split()[0]) > 0.3, said  # connection, TLS, request
+    store.heal()
+    store.fail(503, share=0.5)
+    said = said_to(stack, store, requests(store, 20))
+    assert {line.split()[0] for line in said.splitlines()} == {"503", "403"}, said
+    store.skew(20)
+    said = said_to(stack, store, requests(store))
+    assert "RequestTimeTooSkewed" in said
+    store.heal()
+    store.record()
+    said_to(stack, store, requests(store, 3))
+    assert [(request["method"], request["status"]) for request in store.requests()] == [("GET", 403)] * 3
+    store.heal()
+    store.cut()
+    said = said_to(stack, store, requests(store))
+    assert "gaierror" in said, said
+    store.mend()
+    store.lose(1)
+    said = said_to(stack, store, requests(store))
+    assert "TimeoutError" in said
+    store.lose(0)
+    said = said_to(stack, store, requests(store))
+    assert said.startswith("403 "), said
+    store.pause()
+    said = said_to(stack, store, requests(store))
+    assert "timed out" in said
+    store.unpause()
