@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
-from backup import logs
+from backup import logs, oplock
 from backup.deployment import Deployment
 from backup.emergency import begin, valve, words
 from backup.emergency.situation import data_volume
+from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.state.alarms import Alarm
 from backup.state.gaps import Gaps
@@ -23,7 +25,19 @@ def look(deployment: Deployment, sample: Sample, verdict: Verdict) -> None:
     """Look at the lever and at the free space. Raises StoreError."""
     if sample.wal is None:
         return
-    _settle(deployment, sample)
+    held = oplock.hold(
+        deployment.volumes.emergency_lock,
+        "a look at the WAL emergency",
+        patience_seconds=0,
+        stop=deployment.stop,
+        on_wait=lambda _holder: None,
+    )
+    with contextlib.suppress(BusyError), held:  # a command that is at work does all of it itself
+        _settle(deployment, sample)
+        _judge(deployment, sample, verdict)
+
+
+def _judge(deployment: Deployment, sample: Sample, verdict: Verdict) -> None:
     percent = deployment.config.thresholds.emergency_free_percent
     found = valve.judge(data_volume(sample.volumes), verdict.archiver, percent)
     if found.opens:
@@ -60,8 +74,9 @@ def _open(deployment: Deployment, sample: Sample) -> None:
         return
     log = logs.logger()
     try:
-        begin.record(deployment, begin.pull(deployment, "valve", sample.wal))
+        lever = begin.pull(deployment, "valve", sample.wal)
         freed = begin.free(deployment, lambda _line: None, VALVE_PATIENCE_SECONDS)
+        begin.record(deployment, lever)
     except (DatabaseError, ProductError) as error:
         log.warning(events.WAL_EMERGENCY, message=error.message, hint=error.hint)
         return

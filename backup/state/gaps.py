@@ -46,18 +46,16 @@ class Gaps:
         self._store = store
         store.prepare(_SCHEMA)
 
-    def begin(self, lever: Lever) -> bool:
-        """Write down that WAL is given up; return whether that was not known yet."""
+    def begin(self, lever: Lever) -> None:
+        """Write down that WAL is given up, or still is: archiving that was tried did not work after all."""
         values = (_key(lever.since), lever.recoverable_until.timestamp(), lever.archived)
         with self._store.transaction() as connection:
-            statement = "INSERT OR IGNORE INTO gap (began, since, segment) VALUES (?, ?, ?)"
-            return connection.execute(statement, values).rowcount > 0
-
-    def reopen(self, began: datetime) -> None:
-        """Write down that WAL is given up again: archiving did not work after all."""
-        with self._store.transaction() as connection:
-            connection.execute("UPDATE gap SET released_at = NULL WHERE began = ?", (_key(began),))
-            connection.execute("DELETE FROM gap_end WHERE began = ? AND until IS NULL", (_key(began),))
+            connection.execute(
+                "INSERT INTO gap (began, since, segment) VALUES (?, ?, ?) "
+                "ON CONFLICT (began) DO UPDATE SET released_at = NULL",
+                values,
+            )
+            connection.execute("DELETE FROM gap_end WHERE began = ? AND until IS NULL", (_key(lever.since),))
 
     def release(self, began: datetime, repos: Iterable[int], at: datetime, since: datetime | None = None) -> None:
         """Write down that archiving works again and which repositories need a backup; `since` if it is known better."""

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import CommandFailedError, Stack, wait_until
+from tests.stores.store import ObjectStore
 
 MEGABYTES = 400
 SEGMENT_MEGABYTES = 16
 PG_WAL = "/var/lib/postgresql/data/pg_wal"
 
 
-def small(stacks: Stacks, **variables: str) -> Stack:
-    """A stack whose database lies in a small file system in memory."""
-    stack = stacks.new(PGBACKREST_REPO1_TYPE="posix", POSTGRES_MAX_WAL_SIZE="80MB", **variables)
+def small(stacks: Stacks) -> Stack:
+    """A stack whose database will lie in a small file system in memory; nothing of it runs yet."""
+    stack = stacks.new()
     labels = (f"com.docker.compose.project={stack.project}", "com.docker.compose.volume=postgres-data")
     stack.run(
         *("docker", "volume", "create", "--driver", "local", "--opt", "type=tmpfs", "--opt", "device=tmpfs"),
@@ -27,14 +28,27 @@ def small(stacks: Stacks, **variables: str) -> Stack:
         *(part for label in labels for part in ("--label", label)),
         stack.volume("postgres-data"),
     )
+    return stack
+
+
+def start(stack: Stack, **variables: str) -> None:
+    impatient = {"PGBACKREST_ARCHIVE_TIMEOUT": "10", "POSTGRES_MAX_WAL_SIZE": "80MB", "BACKUP_CPU_LIMIT": "2"}
+    stack.configure(SETUP_BACKUP="true", **impatient, **variables)
     stack.start()
     stack.sql("CREATE TABLE ledger (id int PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp())")
-    return stack
 
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
     return small(stacks)
+
+
+@pytest.fixture(scope="module")
+def store(stacks: Stacks, stack: Stack) -> ObjectStore:
+    """The only repository of the first stack, which it is started with."""
+    store: ObjectStore = stacks.store("s3", stack)
+    start(stack, **store.variables())
+    return store
 
 
 def note(stack: Stack, number: int) -> datetime:
@@ -45,14 +59,6 @@ def note(stack: Stack, number: int) -> datetime:
 
 def noted(stack: Stack) -> list[int]:
     return [int(line) for line in stack.sql("SELECT id FROM ledger ORDER BY id").split()]
-
-
-def cut(stack: Stack) -> None:
-    stack.in_repository("chmod 0 archive backup")
-
-
-def mend(stack: Stack) -> None:
-    stack.in_repository("chmod 750 archive backup")
 
 
 def fill(stack: Stack, segments: int) -> None:
@@ -94,11 +100,11 @@ def switched(stack: Stack) -> None:
 def look_now(stack: Stack) -> None:
     """Have the watcher look at once, which it does when it starts."""
     since = time.time()
-    stack.docker("restart", "--time", "5", "backup")
+    stack.docker("restart", "backup", "--time", "5")
     wait_until(lambda: stack.doing(since), 60, "the supervisor")
 
 
-def test_while_archiving_works_nothing_is_given_up(stack: Stack) -> None:
+def test_while_archiving_works_nothing_is_given_up(stack: Stack, store: ObjectStore) -> None:
     note(stack, 1)
     switched(stack)
     result = stack.make("wal-emergency", CONFIRM="yes", DUMP="no")
@@ -107,10 +113,10 @@ def test_while_archiving_works_nothing_is_given_up(stack: Stack) -> None:
     assert "pgbackrest" in stack.sql("SHOW archive_command")
 
 
-def test_without_a_terminal_and_a_confirmation_nothing_is_given_up(stack: Stack) -> None:
+def test_without_a_terminal_and_a_confirmation_nothing_is_given_up(stack: Stack, store: ObjectStore) -> None:
     note(stack, 2)
     switched(stack)
-    cut(stack)
+    store.cut()
     note(stack, 3)
     fill(stack, 14)
     wait_until(lambda: wal_status(stack)["archiver"] in {"failing", "stalled"}, 90, "a failed attempt")
@@ -128,10 +134,8 @@ def test_the_emergency_makes_a_dump_and_frees_the_disk(stack: Stack) -> None:
     assert free_megabytes(stack) >= before + 8 * SEGMENT_MEGABYTES, result.output
     dumps = list((stack.directory / "dumps").iterdir())
     assert [oct(dump.stat().st_mode & 0o777) for dump in dumps] == ["0o600"], result.output
-    with dumps[0].open() as file:
-        listed = stack.run(
-            "docker", "exec", "-i", stack.container("backup"), "pg_restore", "--list", stdin=None, check=False
-        )
+    with dumps[0].open():
+        stack.run("docker", "exec", "-i", stack.container("backup"), "pg_restore", "--list", stdin=None, check=False)
     assert noted(stack) == [1, 2, 3]
 
 
@@ -147,10 +151,10 @@ def test_it_is_told_as_what_it_is(stack: Stack) -> None:
 
 def test_it_outlives_restarts_and_containers(stack: Stack) -> None:
     stack.docker("restart", "postgres")
-    wait_until(lambda: stack.is_open(), 60, "the database")
+    wait_until(stack.is_open, 60, "the database")
     assert wal_status(stack)["archiver"] == "emergency"
     stack.compose("up", "--detach", "--force-recreate", "--no-deps", "postgres")
-    wait_until(lambda: stack.is_open(), 60, "the database")
+    wait_until(stack.is_open, 60, "the database")
     assert wal_status(stack)["archiver"] == "emergency"
     look_now(stack)
     assert "wal-emergency" in alarms(stack)
@@ -164,10 +168,10 @@ def test_while_the_repository_is_dead_it_stays(stack: Stack) -> None:
     assert stack.make("backup").code == 26
 
 
-def test_the_way_back_ends_with_a_full_backup(stack: Stack) -> None:
+def test_the_way_back_ends_with_a_full_backup(stack: Stack, store: ObjectStore) -> None:
     note(stack, 4)
     fill(stack, 3)
-    mend(stack)
+    store.mend()
     fulls = len(stack.backups("full"))
     result = stack.make("wal-resume")
     assert result.code == 0, result.output
@@ -207,3 +211,71 @@ def test_the_last_moment_before_the_gap_is_still_there(stack: Stack) -> None:
     result = stack.make("restore-pitr", TARGET=f"{target:%Y-%m-%d %H:%M:%S.%f}+00", CONFIRM="yes")
     assert result.code == 0, result.output
     assert noted(stack) in ([1], [1, 2])
+
+
+# --- the valve --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def valve(stacks: Stacks) -> Stack:
+    """A stack that gives up by itself when less than half of the disk is free, and whose repository nobody can enter."""
+    valve = small(stacks)
+    start(valve, PGBACKREST_REPO1_TYPE="posix", BACKUP_WAL_EMERGENCY_FREE_PERCENT="50")
+    note(valve, 1)
+    valve.in_repository("chmod 0 archive backup")
+    fill(valve, 2)
+    wait_until(lambda: wal_status(valve)["archiver"] in {"failing", "stalled"}, 90, "a failed attempt")
+    return valve
+
+
+def test_the_valve_warns_before_it_opens(valve: Stack) -> None:
+    while free_megabytes(valve) > MEGABYTES * 0.7:
+        fill(valve, 1)
+    look_now(valve)
+    wait_until(lambda: "wal-valve" in alarms(valve), 30, "the warning")
+    assert wal_status(valve)["archiver"] != "emergency"
+
+
+def test_the_valve_opens_by_itself_and_stays_open(valve: Stack) -> None:
+    while free_megabytes(valve) > MEGABYTES * 0.4:
+        fill(valve, 1)
+    before = free_megabytes(valve)
+    look_now(valve)
+    wait_until(lambda: wal_status(valve)["archiver"] == "emergency", 60, "the valve")
+    wait_until(lambda: free_megabytes(valve) > before + 2 * SEGMENT_MEGABYTES, 60, "room")
+    wait_until(lambda: "wal-emergency" in alarms(valve), 30, "the alarm")
+    valve.in_repository("chmod 750 archive backup")
+    look_now(valve)
+    assert wal_status(valve)["archiver"] == "emergency"
+
+
+def test_the_valve_is_closed_by_an_operator(valve: Stack) -> None:
+    result = valve.make("wal-resume")
+    assert result.code == 0, result.output
+    assert wal_status(valve)["archiver"] == "working"
+    assert "wal-emergency" not in alarms(valve)
+
+
+# --- the disk that is full ----------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_has_died_of_it_comes_back(valve: Stack) -> None:
+    """Without the valve, and with nobody who looked in time."""
+    start_again = {"PGBACKREST_ARCHIVE_TIMEOUT": "10", "POSTGRES_MAX_WAL_SIZE": "80MB", "PGBACKREST_REPO1_TYPE": "posix"}
+    valve.configure(SETUP_BACKUP="true", BACKUP_CPU_LIMIT="2", **start_again)
+    valve.up()
+    wait_until(valve.is_open, 60, "the database")
+    note(valve, 2)
+    valve.in_repository("chmod 0 archive backup")
+    with pytest.raises(CommandFailedError):
+        fill(valve, MEGABYTES // SEGMENT_MEGABYTES)
+    wait_until(lambda: not valve.is_open(), 60, "a dead database")
+    result = valve.make("wal-emergency", CONFIRM="yes", DIR=str(valve.directory / "dumps"))
+    assert result.code == 0, result.output
+    wait_until(valve.is_open, 60, "the database")
+    assert noted(valve) == [1, 2]
+    assert free_megabytes(valve) > 4 * SEGMENT_MEGABYTES
+    valve.in_repository("chmod 750 archive backup")
+    result = valve.make("wal-resume")
+    assert result.code == 0, result.output
+    assert len(status(valve)["recovery_gaps"]) == 2
