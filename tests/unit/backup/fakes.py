@@ -420,6 +420,7 @@ def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
         },
         "error": backup.has_errors,
         "prior": backup.prior,
+        **({"annotation": dict(backup.annotations)} if backup.annotations else {}),
     }
 
 
@@ -455,6 +456,7 @@ class FakePgbackrest:
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
     segment_answer: process.Captured = field(default_factory=lambda: process.Captured(0, STORED, ""))
+    wal_dump: bytes = b"rmgr: XLOG desc: SWITCH\n"
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
 
@@ -481,7 +483,7 @@ class FakePgbackrest:
             on_line(line)
         return process.Finished(reply.exit_code, reply.lines[-25:], reply.seconds, reply.stopped_by)
 
-    def capture(self, argv: tuple[str, ...], timeout_seconds: float) -> process.Captured:
+    def capture(self, argv: tuple[str, ...], timeout_seconds: float) -> process.Captured:  # noqa: PLR0911 one for each program
         if argv[-1].endswith(".info"):  # the look at a repository before anything is written into it
             return next((answer for name, answer in self.info_files.items() if name in argv), OPENS)
         self.ran.append(argv)
@@ -492,7 +494,11 @@ class FakePgbackrest:
             state = b"shut down" if self.stopped_cleanly else b"in production"
             lines = b"Database system identifier:  %d\nDatabase cluster state:  %s\n" % (self.control_system_id, state)
             return process.Captured(0, b"pg_control version number:  1700\n" + lines, "")
-        if "expire" in argv:  # with --dry-run
+        if "pg_waldump" in argv:
+            return process.Captured(1, self.wal_dump, "pg_waldump: error: could not find the next segment")
+        if "archive-get" in argv:  # into the file that is named last
+            Path(argv[-1]).touch()
+        if {"archive-get", "expire"} & set(argv):  # the latter with --dry-run
             return process.Captured(0, b"", "")
         if argv[-1].startswith("archive/"):  # `repo-ls`, the last proof of a backup
             return self.segment_answer
