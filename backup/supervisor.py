@@ -14,11 +14,13 @@ from typing import Final
 from backup import identity, jobs, lateness, logs, losses, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
+from backup.emergency import waiting
 from backup.jobs import BackupRequest, Outcome
 from backup.notice import Notice
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
+from backup.state.gaps import Gaps
 from backup.state.store import StoreError
 from backup.watch.outage import WORKS_AGAIN
 from contract import events
@@ -39,6 +41,7 @@ _DOING: Final = {
     "schedule": "taking the scheduled {} backup",
     "first": "taking the first {} backup",
     "retry": "taking the {} backup again",
+    "resume": "taking the {} backup after the WAL emergency",
 }
 
 
@@ -86,6 +89,9 @@ class Supervisor:
         self._reload_if_changed()
         if now < self._not_before and not self._works_again():
             return self._doing + self._next_attempt
+        if waits := waiting.for_resume(self._deployment):
+            self._poll(now, POLL_SECONDS)
+            return self._say(waits)
         if not self._stanza_ready or self._is_stanza_missing(now):
             return self._prepare_stanza(now)
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
@@ -151,6 +157,7 @@ class Supervisor:
             return self._say(f"waiting for the repository ({error.message})")
         self._agenda.look_at(info)
         lateness.remember(self._deployment, info)
+        Gaps(self._deployment.store).learn(info)
         bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
         if bare:  # it has come back without one since the stanza was created in the others
             self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
@@ -203,13 +210,13 @@ class Supervisor:
         changed.teller.tell(Notice(events.CONFIGURATION_CHANGED, "info", "another configuration is in force from now on"))
         try:
             changed.postgres.reload()
-            waiting = changed.postgres.settings_waiting_for_restart()
+            pending = changed.postgres.settings_waiting_for_restart()
         except DatabaseError as error:
             self._log.warning(events.DATABASE_WAITING, message=error.message)
             return
-        if waiting:
+        if pending:
             hint = "docker compose restart postgres"
-            self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(waiting), hint=hint)
+            self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(pending), hint=hint)
 
     def _later(self, now: datetime) -> None:
         """Try again after a delay that grows with every failure, and name the moment."""
@@ -245,9 +252,9 @@ class Supervisor:
         return doing
 
     def _idle(self, now: datetime) -> str:
-        if (waiting := self._agenda.later(now)) is not None:
-            request = waiting.request
-            return self._say(f"idle; {request.kind} backup ({request.reason}) at {self._local(waiting.not_before)}")
+        if (later := self._agenda.later(now)) is not None:
+            request = later.request
+            return self._say(f"idle; {request.kind} backup ({request.reason}) at {self._local(later.not_before)}")
         runs = self._upcoming()
         next_run = f"{runs[0].kind} backup at {self._local(runs[0].at)}" if runs else ""
         return self._say(f"idle; next: {next_run}" if next_run else "idle; nothing is scheduled")

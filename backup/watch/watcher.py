@@ -12,6 +12,7 @@ from typing import Final
 
 from backup import logs
 from backup.deployment import Deployment
+from backup.emergency import watch as emergency
 from backup.notice import Notice
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
@@ -134,7 +135,13 @@ class Watch:
             self._memory, sample, self._recent, self._elapsed(sample.at, monotonic), deployment.config.thresholds
         )
         tell(deployment, verdict)
-        if self.is_troubled and sample.wal and verdict.archiver not in _TROUBLED and verdict.archiver != "off":
+        _tried(lambda: emergency.look(deployment, sample, verdict))
+        if (
+            self.is_troubled
+            and sample.wal
+            and verdict.archiver not in _TROUBLED
+            and verdict.archiver not in {"off", "emergency"}
+        ):
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
         if sample.wal:
             self.is_troubled = verdict.archiver in _TROUBLED
