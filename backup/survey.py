@@ -1,6 +1,7 @@
 """Asking every repository what it holds, side by side and in seconds: one that does not answer takes nobody else with it.
 
-For a screen that somebody waits for. What decides about backups asks patiently (`jobs.read_info`).
+For a screen that somebody waits for, and for the supervisor, whose backups into one repository must not wait for
+another. A run asks its own repository patiently (`inventory.read_info`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ PATIENCE_SECONDS: Final = 8.0
 class Answer:
     """What one repository said: `info` of it alone, or None and in `problem` why there is none, with a `hint`.
 
-    `is_out_of_reach` tells a repository that did not answer from one that cannot be read.
+    `is_out_of_reach` tells a repository that did not answer from one that cannot be read; `is_gone` one whose store says
+    that there is no such bucket or container.
     """
 
     repo: int
@@ -30,9 +32,11 @@ class Answer:
     problem: str = ""
     hint: str = ""
     is_out_of_reach: bool = False
+    is_gone: bool = False
 
 
 # pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
+_GONE: Final = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "The specified bucket does not exist")
 _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
@@ -70,6 +74,7 @@ def _judged(place: Place, info: Info) -> Answer:
         return Answer(repo, info)
     message = " ".join(unusable.message.split())
     is_out_of_reach = any(name in message for name in _OUT_OF_REACH)
-    if place.type != "posix" and (known := trouble.describe(unusable.message, 0, place)) is not None:
-        return Answer(repo, None, known.sentence, known.hint, is_out_of_reach)
-    return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach)
+    is_gone = any(name in message for name in _GONE)
+    known = trouble.describe(unusable.message, 0, place) if place.type != "posix" else None
+    said, hint = (known.sentence, known.hint) if known else (message, "run `make backup-check`")
+    return Answer(repo, None, said, hint, is_out_of_reach, is_gone)

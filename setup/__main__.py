@@ -55,6 +55,7 @@ def configure(settings: Settings, places: Places) -> str:
     files = render(settings, secrets)
     for repository in new_directories:
         host_directory.adopt(places.directory(repository.key), repository.location, places.database)
+    locations.record(places.secrets, known.taking_back(settings.repositories))
     publication = publish(files, places.configuration, places.publisher)
     protection.publish_kit(places)
     locations.record(places.secrets, known.following(settings.repositories))
