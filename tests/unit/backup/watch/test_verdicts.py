@@ -163,6 +163,12 @@ def test_between_two_attempts_the_reason_is_remembered_until_one_succeeds(scene:
     assert "repository 2" not in standing.message
 
 
+def test_a_crash_of_the_server_forgets_no_reason(scene: Scene) -> None:
+    scene.look(waiting(74, 30, **FAILED), refusals=refused(78))
+    (standing,) = scene.look(waiting(75, 31, last_archived_at=None, last_archived_wal=None, archived_count=0)).standing
+    assert "repository 2 (bucket) takes no WAL" in standing.message
+
+
 def test_the_end_is_told_for_the_one_that_was_dead_with_how_long_and_how_much(scene: Scene) -> None:
     for minute in range(1, 31):
         scene.look(waiting(minute, minute, **FAILED), refusals=refused(None))
