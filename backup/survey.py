@@ -6,14 +6,15 @@ another. A run asks its own repository patiently (`inventory.read_info`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from backup import pgbackrest, process
 from backup.deployment import Deployment
 from backup.pgbackrest import Info
+from backup.storage import trouble
+from backup.storage.place import Place
 
 PATIENCE_SECONDS: Final = 8.0
 
@@ -22,7 +23,8 @@ PATIENCE_SECONDS: Final = 8.0
 class Answer:
     """What one repository said: `info` of it alone, or None and in `problem` why there is none, with a `hint`.
 
-    `is_out_of_reach` tells a repository that did not answer from one that cannot be read.
+    `is_out_of_reach` tells a repository that did not answer from one that cannot be read; `is_gone` one whose store says
+    that there is no such bucket or container.
     """
 
     repo: int
@@ -30,38 +32,26 @@ class Answer:
     problem: str = ""
     hint: str = ""
     is_out_of_reach: bool = False
+    is_gone: bool = False
 
 
 # pgbackrest's errors that say nothing about the passphrase, and where to ask again would be to wait again.
+_GONE: Final = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "The specified bucket does not exist")
 _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
-def ask(deployment: Deployment, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Answer, ...]:
-    """Ask all repositories at once; returns after `patience_seconds` at the latest, in the order of their numbers."""
-    keys = [repository.key for repository in deployment.config.repositories]
-    with ThreadPoolExecutor(max_workers=len(keys) or 1) as pool:
-        return tuple(pool.map(lambda key: _ask(deployment.config.stanza, key, patience_seconds), keys))
+def ask(deployment: Deployment) -> tuple[Answer, ...]:
+    """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
+    places = [Place(each.key, each.type, each.location) for each in deployment.config.repositories]
+    with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
+        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
 
 
-def together(answers: Sequence[Answer]) -> Info | None:
-    """Return what those say that could be asked, as one answer; None when there is none."""
-    found = [answer.info for answer in answers if answer.info is not None]
-    if not found:
-        return None
-    return replace(
-        found[0],
-        repositories=tuple(repository for info in found for repository in info.repositories),
-        backups=tuple(sorted((b for info in found for b in info.backups), key=lambda b: (b.stopped, b.label))),
-        archive=tuple(archive for info in found for archive in info.archive),
-        system_ids=tuple(dict.fromkeys(system_id for info in found for system_id in info.system_ids)),
-        clusters=tuple(cluster for info in found for cluster in info.clusters),
-    )
-
-
-def _ask(stanza: str, repo: int, patience_seconds: float) -> Answer:
-    captured = process.capture(pgbackrest.hurried_info(stanza, repo), patience_seconds)
+def _ask(stanza: str, place: Place) -> Answer:
+    repo = place.key or 1
+    captured = process.capture(pgbackrest.hurried_info(stanza, repo), PATIENCE_SECONDS)
     if captured.exit_code == -9:  # noqa: PLR2004 killed by the deadline
-        return Answer(repo, None, f"no answer within {patience_seconds:.0f} s", "check the network to it", True)
+        return Answer(repo, None, f"no answer within {PATIENCE_SECONDS:.0f} s", "check the network to it", True)
     meaning = pgbackrest.meaning(captured.exit_code)
     if captured.exit_code != 0:
         said = captured.stderr.strip().splitlines() or captured.stdout.decode("utf-8", "replace").strip().splitlines()
@@ -73,14 +63,18 @@ def _ask(stanza: str, repo: int, patience_seconds: float) -> Answer:
         info = pgbackrest.parse_info(captured.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:
         return Answer(repo, None, str(error), "run `pgbackrest info` by hand in the backup container")
-    return _judged(repo, info)
+    return _judged(place, info)
 
 
-def _judged(repo: int, info: Info) -> Answer:
+def _judged(place: Place, info: Info) -> Answer:
     """`info` ends with 0 whatever is wrong with a repository: its status says whether what it lists is true."""
+    repo = place.key or 1
     unusable = next((r for r in info.repositories if r.key == repo and not r.is_usable), None)
     if unusable is None:
         return Answer(repo, info)
     message = " ".join(unusable.message.split())
     is_out_of_reach = any(name in message for name in _OUT_OF_REACH)
-    return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach)
+    is_gone = any(name in message for name in _GONE)
+    known = trouble.describe(unusable.message, 0, place) if place.type != "posix" else None
+    said, hint = (known.sentence, known.hint) if known else (message, "run `make backup-check`")
+    return Answer(repo, None, said, hint, is_out_of_reach, is_gone)

@@ -65,7 +65,7 @@ class _Reaching:
         except _FailedError as error:
             found = error.found
             seconds = time.monotonic() - started
-            self.steps.append(Step(name, "failed", self.place.told(found.sentence), seconds, found.hint, found.may_pass))
+            self.steps.append(Step(name, "failed", found.sentence, seconds, found.hint, found.may_pass))
             raise
         self.steps.append(Step(name, "ok", seen, time.monotonic() - started))
         return value
@@ -169,20 +169,20 @@ def reach(endpoint: Endpoint, place: Place, now: Callable[[], datetime]) -> list
                 hint = f"name the authority in {place.variable('storage_ca_file')} instead of switching verification off"
                 trying.steps[-1] = Step("TLS", "warning", trying.steps[-1].seen, trying.steps[-1].seconds, hint)
             date, _ = trying.step("latency", lambda: trying.ask(secured))
-            trying.steps.insert(-1, clock(date, now(), place))
+            trying.steps.insert(-1, clock(date, now()))
     except _FailedError:
         pass
     return trying.steps
 
 
-def clock(theirs: datetime | None, ours: datetime, place: Place) -> Step:
+def clock(theirs: datetime | None, ours: datetime) -> Step:
     """Return what comparing the store's clock with ours shows."""
     if theirs is None:
         return Step("clock", "skipped", "the store does not tell its time")
     seconds = (ours - theirs).total_seconds()
     if abs(seconds) > FAILURE_SECONDS:
         found = trouble.clock_off(seconds)
-        return Step("clock", "failed", place.told(found.sentence), None, found.hint)
+        return Step("clock", "failed", found.sentence, None, found.hint)
     side = "ahead of" if seconds > 0 else "behind"
     seen = f"{abs(seconds):.0f} s {side} the store's" if abs(seconds) >= 2 else "as the store's"  # noqa: PLR2004 a header's precision
     if abs(seconds) > WARNING_SECONDS:

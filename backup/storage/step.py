@@ -41,6 +41,10 @@ class Examination:
         """Return the first step that failed: the others follow from it."""
         return next((step for step in self.steps if step.state == "failed"), None)
 
+    def told(self, step: Step) -> str:
+        """Return what was seen in a step, with the repository named before it."""
+        return f"repository {self.key} ({self.location}): {step.seen}"
+
     def skip(self, names: tuple[str, ...], why: str) -> None:
         """Note steps that were not tried."""
         self.steps += [Step(name, "skipped", why) for name in names]

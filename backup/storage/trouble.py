@@ -29,7 +29,6 @@ _REFUSED: Final = (401, 403)
 _MOVED: Final = (301, 307)
 _EXPIRED_CERTIFICATE: Final = "10"
 _NOT_YET_VALID: Final = "9"
-_NO_HOST: Final = 49
 _SERVICE: Final = 101
 
 _VERBS: Final = {"GET": "read", "HEAD": "read", "PUT": "write", "POST": "write or delete", "DELETE": "delete"}
@@ -50,9 +49,14 @@ def explain(text: str, exit_code: int, place: Place | None = None) -> Trouble | 
     `text` is what pgbackrest printed, whole or its last lines, or the message in the answer of `info`; `exit_code` is
     its exit code, 0 where there is none. The sentence names the `place`, if one is given.
     """
+    found = describe(text, exit_code, place)
+    return None if found is None else Trouble((place or Place()).told(found.sentence), found.hint, found.may_pass)
+
+
+def describe(text: str, exit_code: int, place: Place | None = None) -> Trouble | None:
+    """Return the same as `explain`, with a sentence that does not name the place: for where that has been said."""
     where = (place or Place()).of_type(_service(text))
-    found = _connection(text, where) or _answer(text, where) or _by_code(exit_code, text, where)
-    return None if found is None else Trouble(where.told(found.sentence), found.hint, found.may_pass)
+    return _connection(text, where) or _answer(text, where) or _by_code(exit_code, text, where)
 
 
 def _service(text: str) -> str:
@@ -209,8 +213,4 @@ def _by_status(status: int, name: str, text: str, place: Place) -> Trouble | Non
 
 
 def _by_code(exit_code: int, text: str, place: Place) -> Trouble | None:
-    if exit_code == _NO_HOST:
-        return unreachable("the store", place)
-    if exit_code == _SERVICE:
-        return _worded(answers.BUSY, text, place)
-    return None
+    return _worded(answers.BUSY, text, place) if exit_code == _SERVICE else None

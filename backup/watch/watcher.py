@@ -13,6 +13,7 @@ from typing import Final
 
 from backup import logs
 from backup.deployment import Deployment
+from backup.emergency import watch as emergency
 from backup.notice import Notice
 from backup.postgres import DatabaseError
 from backup.state.alarms import Alarm
@@ -137,7 +138,13 @@ class Watch:
             self._memory, sample, self._recent, self._elapsed(sample.at, monotonic), deployment.config.thresholds
         )
         tell(deployment, verdict)
-        if self.is_troubled and sample.wal and verdict.archiver not in _TROUBLED and verdict.archiver != "off":
+        _tried(lambda: emergency.look(deployment, sample, verdict))
+        if (
+            self.is_troubled
+            and sample.wal
+            and verdict.archiver not in _TROUBLED
+            and verdict.archiver not in {"off", "emergency"}
+        ):
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
         if sample.wal:
             self.is_troubled = verdict.archiver in _TROUBLED
