@@ -108,9 +108,10 @@ def test_a_stall_is_told_once_when_it_is_late_again_when_it_is_critical_and_its_
     (standing,) = verdict.standing
     assert standing.message == (
         "archiving is behind: 74 WAL segments (1.2 GB) wait, the oldest for 1 h 14 min; "
-        "the latest attempt failed at 000000010000000000000006"
+        "the latest attempt failed at 000000010000000000000006; the disk lasts 2 d 14 h at the present rate of WAL"
     )
     assert standing.facts["waiting_segments"] == 74
+    assert standing.facts["full_in_hours"] == 62.1
     back = make_wal(
         last_archived_wal=f"{1:08X}{0:08X}{5 + 74:08X}",
         last_archived_at=scene.now + timedelta(seconds=50),
