@@ -718,12 +718,12 @@ TOGETHER: list[tuple[dict[str, str], list[Problem]]] = [
         ],
     ),
     (
-        {"PGBACKREST_REPO2_TYPE": "posix"},
+        {"PGBACKREST_REPO1_PATH": "/srv/retired", "PGBACKREST_REPO2_TYPE": "posix"},
         [
             Problem(
                 "PGBACKREST_REPO1_TYPE",
-                "is none or not set, but PGBACKREST_REPO2_TYPE is posix",
-                "number the repositories from 1 on",
+                "is not set, but PGBACKREST_REPO1_PATH is",
+                "set it to posix, s3, azure or gcs, or remove the variables of repository 1",
             )
         ],
     ),
