@@ -12,7 +12,7 @@ from backup import process
 from backup.process import Captured
 from backup.storage.place import Place
 from backup.storage.step import Step
-from backup.storage.through import ANSWER_SECONDS, FOLDER, Passage
+from backup.storage.through import ANSWER_SECONDS, PREFIX, Passage
 
 DENIED = (Path(__file__).parent / "said" / "s3-may-not-write.txt").read_text("utf-8").partition("\n")[2]
 MISSING = Captured(55, b"", "ERROR: [055]: unable to open missing file")
@@ -62,7 +62,7 @@ def test_a_good_store(store: FakeStore) -> None:
     assert {step.state for step in steps.values()} == {"ok"}
     assert store.files == {}
     assert {"--repo=2", "--stanza=salespider", "--log-level-file=off"} <= set(store.asked[0])
-    assert store.asked[0][-1].startswith(f"{FOLDER}/")
+    assert store.asked[0][-1].startswith(PREFIX)
 
 
 def test_measuring_sends_some_megabytes_both_ways(store: FakeStore) -> None:
