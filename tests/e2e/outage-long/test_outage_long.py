@@ -95,7 +95,6 @@ def test_one_of_two_repositories_is_dead_and_the_other_one_is_kept_current(stack
     stack.start()
     with Ledger(stack, 10, rows_a_segment=2) as ledger:
         ledger.wait_for(4, 60)
-        store.allow("somebody", "AKSOMEBODY", "else")  # a store that knows nobody lets everybody in
         store.forbid()
         wait_until(lambda: waiting_segments(stack) >= 10, 60, "a backlog")
         stack.exec("postgres", "sh", "-c", "touch -d '5 minutes ago' /var/lib/postgresql/data/pg_wal/archive_status/*.ready")
