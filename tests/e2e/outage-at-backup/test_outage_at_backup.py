@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Stacks
 from tests.e2e.ledger import Ledger
-from tests.e2e.outage import PATIENCE, be_heard, drain, restored_from_the_store_alone, told, waiting_segments
+from tests.e2e.outage import PATIENCE, be_heard, drain, refuse, restored_from_the_store_alone, told, waiting_segments
 from tests.e2e.stack import Stack, wait_until
 from tests.stores.kinds import Seaweed
 
@@ -84,16 +84,14 @@ def test_it_is_taken_once_when_archiving_works_again(
     assert len(told(stack, "backup.recovered")) == 1
 
 
-def test_one_whose_store_dies_in_the_middle_is_told_and_taken_again(
-    stack: Stack, store: Seaweed, ledger: Ledger
-) -> None:
+def test_one_whose_store_dies_in_the_middle_is_told_and_taken_again(stack: Stack, store: Seaweed, ledger: Ledger) -> None:
     """The run that falls due now copies for a while; in the middle of it the store refuses everything."""
     rows = MEGABYTES * 1_000_000 // 2_000
     stack.sql(f"CREATE TABLE ballast AS SELECT id, repeat(md5(id::text), 60) FROM generate_series(1, {rows}) id")
     before = runs(stack)
     be_down_for_a_day(stack)
     wait_until(lambda: is_half_way(stack), 90, "half of a backup")
-    store.forbid()
+    refuse(store)
     stack.docker("update", "backup", "--cpus", FAST)
     wait_until(lambda: runs(stack)[len(before) :] == [("diff", "schedule", "failed")], 200, "the failure")
     assert len(told(stack, "backup.failed")) == 2
