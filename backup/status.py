@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final
 
-from backup import health, lateness, policy, protection, repository_key, survey
+from backup import health, lateness, policy, protection, reach, repository_key, survey
 from backup.deployment import Deployment
 from backup.health import Cause
 from backup.pgbackrest import Backup
@@ -25,6 +25,7 @@ from backup.snapshot import (
     LastRun,
     Protection,
     Repository,
+    Source,
     Status,
     StatusWord,
     Supervisor,
@@ -75,6 +76,7 @@ def gather(deployment: Deployment) -> Status:
         database=_database(wal, server),
         archiver=_archiver(wal),
         disk=_disk(wal),
+        window=_window(answers, wal.last_archived_at),
         repositories=repositories,
         last_run=_last_run(state.last_run) if state.last_run else None,
         protection=Protection(reason is None, reason or ""),
@@ -157,6 +159,12 @@ def _repository(
         damaged=len(info.backups) - len(info.good()) if info else None,
         types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
     )
+
+
+def _window(answers: dict[int, Answer], archived_at: datetime | None) -> Source | None:
+    """Return what can be restored from any repository that answers; when one is lost, the next one gives the window."""
+    found = reach.source(window for a in answers.values() if a.info for window in reach.windows(a.info, archived_at))
+    return Source(found.repo, found.earliest, found.latest) if found else None
 
 
 def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...]) -> Iterator[Kind]:

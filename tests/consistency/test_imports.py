@@ -14,6 +14,7 @@ PURE = (
     "backup/pgbackrest.py",
     "backup/merging.py",
     "backup/reach.py",
+    "backup/moving/retirement.py",
     "backup/cluster.py",
     "backup/expiry.py",
     "backup/notice.py",
