@@ -19,7 +19,8 @@ IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
-.PHONY: adopt stanza-upgrade repo-add repo-retire notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
+.PHONY: storage-check adopt stanza-upgrade repo-add repo-retire notify-test wal-status restore-latest restore-backup
+.PHONY: restore-pitr demo demo-down test
 .PHONY: test-long e2e integration check help
 
 ## Running it
@@ -79,6 +80,9 @@ backup-info: ## list the backups
 
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
+
+storage-check: ## try each repository step by step: name, TLS, keys, list, write, read back, delete, speed; REPO=2
+	@$(IN_BACKUP) storage-check $(if $(REPO),--repo=$(REPO))
 
 schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule

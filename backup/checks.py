@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from backup import evidence, jobs, pgbackrest, policy, process, protection, subset
+from backup import evidence, jobs, pgbackrest, placement, policy, process, protection, subset
 from backup.deployment import Deployment
+from backup.storage import trouble
 from contract import paths
 from contract import protection as protection_texts
 from contract.errors import ProductError
@@ -69,8 +70,10 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
     usable = {repository.key for repository in info.repositories if repository.is_usable}
     for repository in info.repositories:
         if not repository.is_usable:
-            hint = "see what it says above, and `make status`" if usable else "run `make config-regenerate`"
-            yield Finding("repository", False, f"repository {repository.key}: {repository.message}", hint)
+            known = trouble.explain(repository.message, 0, placement.of(deployment, repository.key))
+            said = f"repository {repository.key}: {repository.message}"
+            hint = known.hint if known else "run `make config-regenerate`"
+            yield Finding("repository", False, known.sentence if known else said, hint)
     if not usable:
         return
     # A repository in an object store is written by the archiving check, which waits for a segment in each of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from backup import merging, pgbackrest, process
+from backup import merging, pgbackrest, throttled
 from backup.deployment import Deployment
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -70,7 +70,7 @@ def raw_info(deployment: Deployment, *, as_json: bool, repo: int | None = None) 
 
 def ask(argv: pgbackrest.Argv, verb: str, timeout_seconds: float = INFO_TIMEOUT_SECONDS) -> bytes:
     """Return what a reading command of pgbackrest prints. Raises RepositoryError when it fails."""
-    answer = process.capture(argv, timeout_seconds)
+    answer = throttled.capture(argv, timeout_seconds)
     if answer.exit_code == 0:
         return answer.stdout
     meaning = pgbackrest.meaning(answer.exit_code)

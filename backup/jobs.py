@@ -151,7 +151,8 @@ def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Ou
             write(line)
 
         attempted = attempts.run_backup(deployment.config.stanza, request.repo, kind, on_line, limits)
-    return replace(judged(attempted.finished, f"{kind} backup"), attempts=attempted.attempts, kind=kind)
+    judgement = judged(attempted.finished, f"{kind} backup", placement.of(deployment, request.repo))
+    return replace(judgement, attempts=attempted.attempts, kind=kind)
 
 
 def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven: proof.Proof) -> None:

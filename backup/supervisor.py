@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, lateness, logs, losses, schedule
+from backup import identity, jobs, lateness, logs, losses, schedule, survey
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
 from backup.jobs import BackupRequest, Outcome
@@ -20,12 +20,16 @@ from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
 from backup.state.store import StoreError
+from backup.watch.outage import WORKS_AGAIN
 from contract import events
 from contract.exits import Exit
 
 TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
 LOOK_AGAIN_SECONDS: Final = 300.0
+PATIENCE_SECONDS: Final = 25.0
+"""So long a repository may take to say what it holds; nothing else is decided meanwhile, and a sign of life is due."""
+
 IDENTITY_SECONDS: Final = 60.0
 STANZA_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
@@ -51,9 +55,11 @@ class Supervisor:
         self._agenda = Agenda(deployment)
         self._log = logs.logger()
         self._stanza_ready = False
+        self._stanza_again_at = _NEVER
         self._look_at = _ANY_TIME
         self._look_for_stanza = _ANY_TIME
         self._failures = 0
+        self._failed_at: datetime | None = None
         self._not_before = _ANY_TIME
         self._next_attempt = ""
         self._running: BackupRequest | None = None
@@ -82,9 +88,9 @@ class Supervisor:
         if self._runner.is_busy:
             return self._doing
         self._reload_if_changed()
-        if now < self._not_before:
+        if now < self._not_before and not self._works_again():
             return self._doing + self._next_attempt
-        if not self._stanza_ready or self._is_stanza_missing(now):
+        if not self._stanza_ready or now >= self._stanza_again_at or self._is_stanza_missing(now):
             return self._prepare_stanza(now)
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
             return trouble
@@ -125,34 +131,43 @@ class Supervisor:
         if not self._deployment.marks.get(losses.WITHOUT_STANZA):
             return False
         self._deployment.marks.put(losses.WITHOUT_STANZA, None)
-        self._stanza_ready, self._look_at = False, _ANY_TIME
+        self._look_at = _ANY_TIME
         return True
 
     def _stanza_created(self, outcome: Outcome) -> None:
+        now = self._deployment.now()
+        self._stanza_again_at = _NEVER
         if outcome.state == "succeeded":
             self._stanza_ready = True
             self._succeeded()
+            if outcome.retryable:
+                self._stanza_again_at = now + timedelta(seconds=LOOK_AGAIN_SECONDS)
+                self._log.warning(events.STANZA_LATER, message=outcome.message, hint=outcome.hint)
+                return
             self._log.info(events.STANZA_READY, stanza=self._deployment.config.stanza)
+        elif outcome.state == "failed" and self._stanza_ready:  # the backups go on, as far as they can
+            self._stanza_again_at = now + timedelta(seconds=LOOK_AGAIN_SECONDS)
+            self._log.warning(events.STANZA_LATER, message=outcome.message, hint=outcome.hint)
         elif outcome.state == "failed":
             event = events.REPOSITORY_REFUSED if outcome.exit_code == Exit.REPOSITORY else events.STANZA_FAILED
             self._log.error(event, message=outcome.message, hint=outcome.hint)
             if outcome.exit_code == Exit.REPOSITORY:
                 self._say(f"waiting for the repository ({outcome.message})")
-            self._later(self._deployment.now())
+            self._later(now)
 
     def _look_at_repositories(self, now: datetime) -> str:
         """Learn what the repositories hold; return what is waited for, or nothing. An unreadable one is asked again."""
-        try:
-            info = jobs.read_info(self._deployment)
-        except jobs.RepositoryError as error:
+        answers = survey.ask(self._deployment, PATIENCE_SECONDS)
+        info = survey.together(answers)
+        if info is None:
             self._later(now)
-            return self._say(f"waiting for the repository ({error.message})")
+            return self._say(f"waiting for the repository ({'; '.join(answer.problem for answer in answers)})")
         self._agenda.look_at(info)
         lateness.remember(self._deployment, info)
         bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
         if bare:  # it has come back without one since the stanza was created in the others
             self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
-        all_readable = all(repository.is_usable for repository in info.repositories)
+        all_readable = all(answer.info is not None for answer in answers)
         self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
         return ""
 
@@ -196,7 +211,7 @@ class Supervisor:
         require_backups(changed.config)
         self._deployment = changed
         self._agenda.reconfigured(changed)
-        self._stanza_ready, self._look_at = False, _ANY_TIME
+        self._stanza_ready, self._look_at, self._stanza_again_at = False, _ANY_TIME, _NEVER
         self._not_before = _ANY_TIME
         changed.teller.tell(Notice(events.CONFIGURATION_CHANGED, "info", "another configuration is in force from now on"))
         try:
@@ -213,16 +228,27 @@ class Supervisor:
         """Try again after a delay that grows with every failure, and name the moment."""
         delay = RETRY_DELAYS[min(self._failures, len(RETRY_DELAYS) - 1)]
         self._failures += 1
+        self._failed_at = now
         self._not_before = now + delay
         self._next_attempt = f"; next attempt at {self._local(self._not_before)}"
 
+    def _works_again(self) -> bool:
+        """Tell whether archiving has begun to succeed since the failure that is waited for, and wait no longer."""
+        moment = self._deployment.marks.moment(WORKS_AGAIN) if self._failed_at is not None else None
+        if moment is None or self._failed_at is None or moment <= self._failed_at:
+            return False
+        self._succeeded()
+        return True
+
     def _poll(self, now: datetime, seconds: float) -> None:
         """Look again soon, without a word: a new sentence every few seconds would flood the log."""
+        self._failed_at = None
         self._not_before = now + timedelta(seconds=seconds)
         self._next_attempt = ""
 
     def _succeeded(self) -> None:
         self._failures = 0
+        self._failed_at = None
         self._not_before = _ANY_TIME
 
     # --- words --------------------------------------------------------------------------------------------------------

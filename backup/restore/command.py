@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, identity, jobs, logs, oplock, pgbackrest, process, report
+from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
 from backup.notice import Notice
 from backup.pgbackrest import ArchiveRange, Info
@@ -115,7 +115,7 @@ def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
 
 
 def _ask_repository(argv: pgbackrest.Argv) -> bytes:
-    answer = process.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
+    answer = throttled.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         meaning = pgbackrest.meaning(answer.exit_code)
         raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", hint=meaning.hint)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-from backup import jobs, pgbackrest, process
+from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
@@ -157,7 +157,7 @@ class InPlaceRestore:
         before = tail.fingerprint(pgdata)
         self._say(f"restoring backup {plan.backup.label}")
         limits = process.Limits(self._deployment.stop, RESTORE_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
-        finished = process.run(self._restore_argv(plan), self._log, limits)
+        finished = throttled.run(self._restore_argv(plan), self._log, limits)
         if finished.ok:
             self._say(f"files restored in {finished.seconds:.1f} s")
             return
