@@ -17,6 +17,7 @@ from backup.notice import Notice
 from backup.pgbackrest import Info
 from backup.retry import jitter_seconds, retry
 from backup.schedule import MOST_THOROUGH_FIRST, Decision, Due
+from backup.state.gaps import Gaps
 from backup.watch.outage import WORKS_AGAIN
 from contract import events
 from contract.supervisor import BackupType
@@ -41,6 +42,7 @@ class Agenda:
     def __init__(self, deployment: Deployment) -> None:
         """Go on where the state says that an earlier supervisor stopped."""
         self._deployment = deployment
+        self._gaps = Gaps(deployment.store)
         self._considered_until, waiting = _read(deployment)
         self._waiting = [each for each in waiting if not _is_taken(deployment, each)]
         self._written_at: datetime | None = None
@@ -143,6 +145,8 @@ class Agenda:
         changed_at = max(self._configured_at, works_again or _ANY_TIME)
         if failed is not None and (failed.finished or failed.started) >= changed_at:
             return None  # trying again without a change cannot help
+        if self._gaps.pending(repo) is not None:
+            return Waiting(BackupRequest("full", repo, "resume", "the WAL emergency has ended"), now)
         if repo in self._lacking:
             return Waiting(BackupRequest("full", repo, "first", f"repository {repo} holds no full backup yet"), now)
         if failed is not None and failed.origin != "manual":

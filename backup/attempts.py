@@ -38,6 +38,20 @@ Lines = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Order:
+    """A backup to be taken, of type `kind` (full, diff, incr), with annotations as (name, value) pairs."""
+
+    stanza: str
+    repo: int
+    kind: str
+    annotations: pgbackrest.Annotations = ()
+
+    def argv(self, *, warnings: bool = True) -> pgbackrest.Argv:
+        """Return the command line."""
+        return pgbackrest.backup(self.stanza, self.repo, self.kind, warnings=warnings, annotations=self.annotations)
+
+
+@dataclass(frozen=True)
 class Attempted:
     """How the last attempt ended, and how many there were."""
 
@@ -87,18 +101,20 @@ def run(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> Attemp
     return Attempted(retrying(once), attempts)
 
 
-def run_backup(stanza: str, repo: int, kind: str, on_line: Lines, limits: process.Limits) -> Attempted:
+def run_backup(order: Order, on_line: Lines, limits: process.Limits) -> Attempted:
     """Take a backup as `run` does; when pgbackrest crashes, once more in silence.
 
     pgBackRest before 2.57 can crash while it words the warning about several invalid pages in one file (a pointer out of
     scope, upstream pull request 2675, seen in 2.55.1). Without the warning it ends well and notes the pages in the
     backup, where the proof finds them.
     """
-    first = run(pgbackrest.backup(stanza, repo, kind), on_line, limits)
+    first = run(order.argv(), on_line, limits)
     if first.finished.exit_code != CRASHED or first.finished.stopped_by:
         return first
-    logs.logger().warning(events.BACKUP_RETRIED, repo=repo, reason="pgbackrest crashed; once more without its warnings")
-    again = run(pgbackrest.backup(stanza, repo, kind, warnings=False), on_line, limits)
+    logs.logger().warning(
+        events.BACKUP_RETRIED, repo=order.repo, reason="pgbackrest crashed; once more without its warnings"
+    )
+    again = run(order.argv(warnings=False), on_line, limits)
     return Attempted(again.finished, first.attempts + again.attempts)
 
 

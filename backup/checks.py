@@ -72,8 +72,8 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
         if not repository.is_usable:
             known = trouble.explain(repository.message, 0, placement.of(deployment, repository.key))
             said = f"repository {repository.key}: {repository.message}"
-            hint = known.hint if known else "run `make config-regenerate`"
-            yield Finding("repository", False, known.sentence if known else said, hint)
+            general = "see what it says above, and `make status`" if usable else "run `make config-regenerate`"
+            yield Finding("repository", False, known.sentence if known else said, known.hint if known else general)
     if not usable:
         return
     # A repository in an object store is written by the archiving check, which waits for a segment in each of them.

@@ -86,6 +86,11 @@ class Volumes:
         return self.operation_lock.with_name("supervisor.lock")
 
     @property
+    def emergency_lock(self) -> Path:
+        """Held by whoever begins or ends a WAL emergency: not by a backup, which may hang because of what it is about."""
+        return self.operation_lock.with_name("emergency.lock")
+
+    @property
     def used_passphrases(self) -> Path:
         """The record that setup reads; it lies beside the history."""
         return self.history.with_name(paths.USED_PASSPHRASES.name)

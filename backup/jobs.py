@@ -26,6 +26,7 @@ from backup import (
 )
 from backup.attempts import GRACE_SECONDS, run_patiently
 from backup.deployment import Deployment
+from backup.emergency import words
 from backup.inventory import RepositoryError, raw_info, read_info
 from backup.notice import Fact, Notice
 from backup.notify.heartbeat import heartbeat
@@ -33,6 +34,7 @@ from backup.outcome import BackupRequest, Outcome, error_line, judged
 from backup.preflight import NotReadyError, Ready
 from backup.stanza import SHORTEST_DEADLINE_SECONDS, create_stanza
 from backup.state.alarms import Alarm
+from backup.state.gaps import Gaps
 from backup.state.history import Beginning
 from contract import events
 from contract.exits import Exit
@@ -150,7 +152,9 @@ def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Ou
             shown_on.clear()
             write(line)
 
-        attempted = attempts.run_backup(deployment.config.stanza, request.repo, kind, on_line, limits)
+        gap = Gaps(deployment.store).pending(request.repo)
+        order = attempts.Order(deployment.config.stanza, request.repo, kind, gap.annotations() if gap else ())
+        attempted = attempts.run_backup(order, on_line, limits)
     judgement = judged(attempted.finished, f"{kind} backup", placement.of(deployment, request.repo))
     return replace(judgement, attempts=attempted.attempts, kind=kind)
 
@@ -161,6 +165,8 @@ def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven
     identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
     if proven.info is not None:
         lateness.remember(deployment, proven.info)
+        for gap in Gaps(deployment.store).learn(proven.info):
+            deployment.teller.over(words.KEY, events.WAL_RESUMED, words.ended(gap))
     if request.expires and proven.info is not None:
         with logs.job_log(deployment.volumes.log, f"backup-{outcome.kind}.log", PROGRESS_SECONDS) as write:
             retention.expire(deployment, request.repo, proven.info, write)

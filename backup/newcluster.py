@@ -43,8 +43,7 @@ def reason_against(info: pgbackrest.Info, places: Mapping[int, Place] | None = N
         where = f"repository {latest.repo}" if len(info.repositories) > 1 else "the repository"
         count = sum(backup.repo == latest.repo for backup in info.backups)
         reasons.append(f"{where} holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})")
-    unreadable = (repository for repository in info.repositories if repository.code not in _HARMLESS)
-    reasons += [_unreadable(repository, places or {}) for repository in unreadable]
+    reasons += [_unreadable(each, places or {}) for each in info.repositories if each.code not in _HARMLESS]
     return "; ".join(reasons) or None
 
 
@@ -68,7 +67,8 @@ def examine(config: Path) -> str | None:
     try:
         supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
         mode, stanza = supervisor["mode"], supervisor["stanza"]
-        places = {each["key"]: Place(each["key"], each["type"], each["location"]) for each in supervisor["repositories"]}
+        known = (Place(each["key"], each["type"], each["location"]) for each in supervisor.get("repositories", ()))
+        places = {place.key or 1: place for place in known}
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
     if mode != "backups":

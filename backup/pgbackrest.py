@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 Argv = tuple[str, ...]
+Annotations = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
+def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotations: Annotations = ()) -> Argv:
     """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
 
     Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
@@ -99,7 +100,8 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
     and nothing else is even worded; see `backup.attempts`.
     """
     told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
+    noted = (f"--annotation={name}={value}" for name, value in annotations)
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *noted, *told)
 
 
 def stanza_create(stanza: str, include: str | None = None) -> Argv:
@@ -242,6 +244,7 @@ class Backup:
     """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
     system_id: int | None = None
     version: str | None = None
+    annotations: Annotations = ()
 
 
 @dataclass(frozen=True)
@@ -387,6 +390,7 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         cluster_id=entry["database"]["id"],
         system_id=cluster.get("system-id"),
         version=cluster.get("version"),
+        annotations=tuple(sorted((entry.get("annotation") or {}).items())),
     )
 
 

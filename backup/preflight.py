@@ -13,6 +13,7 @@ from typing import Final
 
 from backup import identity, inventory, lateness, repository_key, space
 from backup.deployment import Deployment
+from backup.emergency import lever, words
 from backup.inventory import RepositoryError
 from backup.pgbackrest import Info
 from backup.postgres import DatabaseError, Server
@@ -62,6 +63,7 @@ def look(deployment: Deployment, repo: int) -> Ready:
 def _look(deployment: Deployment, repository: Repository) -> Ready:
     server = deployment.postgres.server()
     _require_open_server(server)
+    _require_archiving(deployment)
     _require_repository(deployment, repository)
     info = inventory.read_info(deployment, repository.key)
     lateness.remember(deployment, info)
@@ -89,6 +91,13 @@ def _require_open_server(server: Server) -> None:
     if server.archive_mode == "off":
         message = "archiving is off in the running database, so no backup would be complete"
         raise NotReadyError(message, "restart the database: `make restart`", Exit.DATABASE, retryable=False)
+
+
+def _require_archiving(deployment: Deployment) -> None:
+    pulled = lever.read(deployment.postgres.archive_command())
+    if pulled is not None:
+        message = f"WAL emergency since {words.utc(pulled.since)}: nothing is archived, so no backup would be complete"
+        raise NotReadyError(message, words.RESUME, Exit.EMERGENCY, retryable=True)
 
 
 def _require_repository(deployment: Deployment, repository: Repository) -> None:

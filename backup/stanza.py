@@ -7,15 +7,15 @@ supervisor looks at them again; when one answers and has no stanza, this is aske
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Final
 
-from backup import identity, lateness, pgbackrest, process, protection, repository_key, subset
+from backup import identity, lateness, logs, pgbackrest, process, protection, repository_key, subset
 from backup.attempts import GRACE_SECONDS, run_patiently
-from backup.deployment import ConfigurationError, Deployment
+from backup.deployment import Deployment
 from backup.inventory import read_info
 from backup.outcome import Outcome, judged
 from backup.repository_key import Trouble
+from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -26,9 +26,8 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
 
     Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
-    afterwards remembers the passphrases as used. A repository in trouble is left out, and the success then names it and is
-    `retryable`; it fails only when none is left. What the repositories held before is noted first: one that has been
-    emptied is about to look like a new one.
+    afterwards remembers the passphrases as used. A repository in trouble is told and left out; it fails only when none is
+    left. What the repositories held before is noted first: one that has been emptied is about to look like a new one.
     """
     troubles = repository_key.troubles(deployment)
     keys = [repository.key for repository in deployment.config.repositories if repository.key not in troubles]
@@ -37,17 +36,15 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
         return Outcome("failed", Exit.REPOSITORY, message, next((each.hint for each in troubles.values()), ""))
     if (refusal := _identity_refusal(deployment)) is not None:
         return refusal
-    limits = process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS)
-    try:
-        with subset.included(deployment, keys) as include:
-            finished = run_patiently(pgbackrest.stanza_create(deployment.config.stanza, include), on_line, limits)
-    except ConfigurationError as error:
-        return Outcome("failed", error.exit_code, error.message, error.hint)
+    _tell(troubles)
+    with subset.included(deployment, keys) as include:
+        finished = run_patiently(
+            pgbackrest.stanza_create(deployment.config.stanza, include),
+            on_line,
+            process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS),
+        )
     outcome = judged(finished, "stanza-create")
-    if outcome.state != "succeeded":
-        return outcome
-    remembered = _remembered(deployment, outcome, keys)
-    return _but(remembered, troubles) if troubles and remembered.state == "succeeded" else remembered
+    return _remembered(deployment, outcome, keys) if outcome.state == "succeeded" else outcome
 
 
 def _identity_refusal(deployment: Deployment) -> Outcome | None:
@@ -61,10 +58,10 @@ def _identity_refusal(deployment: Deployment) -> Outcome | None:
     return None if objection is None else Outcome("failed", Exit.ANOTHER_CLUSTER, objection.message, objection.hint)
 
 
-def _but(outcome: Outcome, troubles: Mapping[int, Trouble]) -> Outcome:
-    """Return a success that says which repositories were left out."""
-    message = "; ".join(each.message for each in troubles.values())
-    return replace(outcome, message=message, hint=next(iter(troubles.values())).hint, retryable=True)
+def _tell(troubles: Mapping[int, Trouble]) -> None:
+    for repo, each in troubles.items():
+        message = f"{each.message}; the other repositories go on without it"
+        logs.logger().error(events.REPOSITORY_REFUSED, repo=repo, message=message, hint=each.hint)
 
 
 def _remembered(deployment: Deployment, outcome: Outcome, keys: list[int]) -> Outcome:

@@ -11,14 +11,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, lateness, logs, losses, schedule, survey
+from backup import identity, jobs, lateness, logs, losses, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
+from backup.emergency import waiting
 from backup.jobs import BackupRequest, Outcome
 from backup.notice import Notice
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
 from backup.runner import Runner
+from backup.state.gaps import Gaps
 from backup.state.store import StoreError
 from backup.watch.outage import WORKS_AGAIN
 from contract import events
@@ -27,9 +29,6 @@ from contract.exits import Exit
 TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
 LOOK_AGAIN_SECONDS: Final = 300.0
-PATIENCE_SECONDS: Final = 25.0
-"""So long a repository may take to say what it holds; nothing else is decided meanwhile, and a sign of life is due."""
-
 IDENTITY_SECONDS: Final = 60.0
 STANZA_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
@@ -42,6 +41,7 @@ _DOING: Final = {
     "schedule": "taking the scheduled {} backup",
     "first": "taking the first {} backup",
     "retry": "taking the {} backup again",
+    "resume": "taking the {} backup after the WAL emergency",
 }
 
 
@@ -55,7 +55,6 @@ class Supervisor:
         self._agenda = Agenda(deployment)
         self._log = logs.logger()
         self._stanza_ready = False
-        self._stanza_again_at = _NEVER
         self._look_at = _ANY_TIME
         self._look_for_stanza = _ANY_TIME
         self._failures = 0
@@ -90,7 +89,10 @@ class Supervisor:
         self._reload_if_changed()
         if now < self._not_before and not self._works_again():
             return self._doing + self._next_attempt
-        if not self._stanza_ready or now >= self._stanza_again_at or self._is_stanza_missing(now):
+        if waits := waiting.for_resume(self._deployment):
+            self._poll(now, POLL_SECONDS)
+            return self._say(waits)
+        if not self._stanza_ready or self._is_stanza_missing(now):
             return self._prepare_stanza(now)
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
             return trouble
@@ -131,43 +133,35 @@ class Supervisor:
         if not self._deployment.marks.get(losses.WITHOUT_STANZA):
             return False
         self._deployment.marks.put(losses.WITHOUT_STANZA, None)
-        self._look_at = _ANY_TIME
+        self._stanza_ready, self._look_at = False, _ANY_TIME
         return True
 
     def _stanza_created(self, outcome: Outcome) -> None:
-        now = self._deployment.now()
-        self._stanza_again_at = _NEVER
         if outcome.state == "succeeded":
             self._stanza_ready = True
             self._succeeded()
-            if outcome.retryable:
-                self._stanza_again_at = now + timedelta(seconds=LOOK_AGAIN_SECONDS)
-                self._log.warning(events.STANZA_LATER, message=outcome.message, hint=outcome.hint)
-                return
             self._log.info(events.STANZA_READY, stanza=self._deployment.config.stanza)
-        elif outcome.state == "failed" and self._stanza_ready:  # the backups go on, as far as they can
-            self._stanza_again_at = now + timedelta(seconds=LOOK_AGAIN_SECONDS)
-            self._log.warning(events.STANZA_LATER, message=outcome.message, hint=outcome.hint)
         elif outcome.state == "failed":
             event = events.REPOSITORY_REFUSED if outcome.exit_code == Exit.REPOSITORY else events.STANZA_FAILED
             self._log.error(event, message=outcome.message, hint=outcome.hint)
             if outcome.exit_code == Exit.REPOSITORY:
                 self._say(f"waiting for the repository ({outcome.message})")
-            self._later(now)
+            self._later(self._deployment.now())
 
     def _look_at_repositories(self, now: datetime) -> str:
         """Learn what the repositories hold; return what is waited for, or nothing. An unreadable one is asked again."""
-        answers = survey.ask(self._deployment, PATIENCE_SECONDS)
-        info = survey.together(answers)
-        if info is None:
+        try:
+            info = jobs.read_info(self._deployment)
+        except jobs.RepositoryError as error:
             self._later(now)
-            return self._say(f"waiting for the repository ({'; '.join(answer.problem for answer in answers)})")
+            return self._say(f"waiting for the repository ({error.message})")
         self._agenda.look_at(info)
         lateness.remember(self._deployment, info)
+        Gaps(self._deployment.store).learn(info)
         bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
         if bare:  # it has come back without one since the stanza was created in the others
             self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
-        all_readable = all(answer.info is not None for answer in answers)
+        all_readable = all(repository.is_usable for repository in info.repositories)
         self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
         return ""
 
@@ -211,18 +205,18 @@ class Supervisor:
         require_backups(changed.config)
         self._deployment = changed
         self._agenda.reconfigured(changed)
-        self._stanza_ready, self._look_at, self._stanza_again_at = False, _ANY_TIME, _NEVER
+        self._stanza_ready, self._look_at = False, _ANY_TIME
         self._not_before = _ANY_TIME
         changed.teller.tell(Notice(events.CONFIGURATION_CHANGED, "info", "another configuration is in force from now on"))
         try:
             changed.postgres.reload()
-            waiting = changed.postgres.settings_waiting_for_restart()
+            pending = changed.postgres.settings_waiting_for_restart()
         except DatabaseError as error:
             self._log.warning(events.DATABASE_WAITING, message=error.message)
             return
-        if waiting:
+        if pending:
             hint = "docker compose restart postgres"
-            self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(waiting), hint=hint)
+            self._log.warning(events.CONFIGURATION_WAITS, settings=", ".join(pending), hint=hint)
 
     def _later(self, now: datetime) -> None:
         """Try again after a delay that grows with every failure, and name the moment."""
@@ -258,9 +252,9 @@ class Supervisor:
         return doing
 
     def _idle(self, now: datetime) -> str:
-        if (waiting := self._agenda.later(now)) is not None:
-            request = waiting.request
-            return self._say(f"idle; {request.kind} backup ({request.reason}) at {self._local(waiting.not_before)}")
+        if (later := self._agenda.later(now)) is not None:
+            request = later.request
+            return self._say(f"idle; {request.kind} backup ({request.reason}) at {self._local(later.not_before)}")
         runs = self._upcoming()
         next_run = f"{runs[0].kind} backup at {self._local(runs[0].at)}" if runs else ""
         return self._say(f"idle; next: {next_run}" if next_run else "idle; nothing is scheduled")

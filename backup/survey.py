@@ -6,12 +6,11 @@ another. A run asks its own repository patiently (`inventory.read_info`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from backup import merging, pgbackrest, process
+from backup import pgbackrest, process
 from backup.deployment import Deployment
 from backup.pgbackrest import Info
 from backup.storage import trouble
@@ -41,26 +40,18 @@ _GONE: Final = ("NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "T
 _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 
-def ask(deployment: Deployment, patience_seconds: float = PATIENCE_SECONDS) -> tuple[Answer, ...]:
-    """Ask all repositories at once; returns after `patience_seconds` at the latest, in the order of their numbers."""
+def ask(deployment: Deployment) -> tuple[Answer, ...]:
+    """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
     places = [Place(each.key, each.type, each.location) for each in deployment.config.repositories]
     with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
-        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place, patience_seconds), places))
+        return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
 
 
-def together(answers: Sequence[Answer]) -> Info | None:
-    """Return what those say that could be asked, as one answer; None when there is none."""
-    found = [answer.info for answer in answers if answer.info is not None]
-    if not found:
-        return None
-    return merging.merged(found[0].stanza, found)
-
-
-def _ask(stanza: str, place: Place, patience_seconds: float) -> Answer:
+def _ask(stanza: str, place: Place) -> Answer:
     repo = place.key or 1
-    captured = process.capture(pgbackrest.hurried_info(stanza, repo), patience_seconds)
+    captured = process.capture(pgbackrest.hurried_info(stanza, repo), PATIENCE_SECONDS)
     if captured.exit_code == -9:  # noqa: PLR2004 killed by the deadline
-        return Answer(repo, None, f"no answer within {patience_seconds:.0f} s", "check the network to it", True)
+        return Answer(repo, None, f"no answer within {PATIENCE_SECONDS:.0f} s", "check the network to it", True)
     meaning = pgbackrest.meaning(captured.exit_code)
     if captured.exit_code != 0:
         said = captured.stderr.strip().splitlines() or captured.stdout.decode("utf-8", "replace").strip().splitlines()
@@ -84,6 +75,6 @@ def _judged(place: Place, info: Info) -> Answer:
     message = " ".join(unusable.message.split())
     is_out_of_reach = any(name in message for name in _OUT_OF_REACH)
     is_gone = any(name in message for name in _GONE)
-    if place.type != "posix" and (known := trouble.describe(unusable.message, 0, place)) is not None:
-        return Answer(repo, None, known.sentence, known.hint, is_out_of_reach, is_gone)
-    return Answer(repo, None, message, "run `make backup-check`", is_out_of_reach, is_gone)
+    known = trouble.describe(unusable.message, 0, place) if place.type != "posix" else None
+    said, hint = (known.sentence, known.hint) if known else (message, "run `make backup-check`")
+    return Answer(repo, None, said, hint, is_out_of_reach, is_gone)

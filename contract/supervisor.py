@@ -82,6 +82,7 @@ class Thresholds(_Frozen):
     `late_minutes`: how long after its due time a backup may still be missing. `archive_late_minutes`: how long a finished
     WAL segment may wait to be archived. `disk_percent`: how full a volume may be; `disk_hours`: at how many hours before
     the database's volume is full, at the present rate; `disk_reserve_percent` of it is not counted as free.
+    `emergency_free_percent`: below so much free space WAL that cannot be archived is given up; None for never.
     """
 
     late_minutes: int = 120
@@ -89,6 +90,7 @@ class Thresholds(_Frozen):
     disk_percent: int = 70
     disk_hours: tuple[int, ...] = (24, 6, 1)
     disk_reserve_percent: int = 5
+    emergency_free_percent: int | None = None
 
 
 class SupervisorConfig(_Frozen):

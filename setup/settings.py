@@ -210,6 +210,7 @@ def _thresholds(variables: Variables) -> Thresholds:
         disk_percent=variables.backup_disk_alarm_percent,
         disk_hours=tuple(int(hours) for hours in variables.backup_disk_alarm_hours.split(",")),
         disk_reserve_percent=variables.backup_disk_reserve_percent,
+        emergency_free_percent=variables.backup_wal_emergency_free_percent,
     )
 
 

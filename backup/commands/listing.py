@@ -9,7 +9,9 @@ import click
 
 from backup import jobs, report, retention
 from backup.deployment import Deployment
+from backup.emergency import gap
 from backup.postgres import DatabaseError
+from backup.state.gaps import Gaps
 from contract.exits import Exit
 
 
@@ -20,7 +22,9 @@ def info(output: str) -> None:
     deployment = Deployment.open()
     if output == "table":
         answer = jobs.read_info(deployment)
-        report.print_info(report.console(), answer, deployment.config)
+        out = report.console()
+        report.print_info(out, answer, deployment.config)
+        report.print_gaps(out, gap.merged(Gaps(deployment.store).all(), gap.of_info(answer)), deployment.zone)
         unusable = [repository for repository in answer.repositories if not repository.is_usable]
         sys.exit(Exit.REPOSITORY if unusable else Exit.OK)
     click.echo(jobs.raw_info(deployment, as_json=output == "json"), nl=False)

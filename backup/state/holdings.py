@@ -87,7 +87,14 @@ def _known(value: Mapping[str, Any]) -> Known:
         _moment(value["seen_at"]),
         None if value["empty_since"] is None else _moment(value["empty_since"]),
         tuple(
-            Backup(**{**entry, "started": _moment(entry["started"]), "stopped": _moment(entry["stopped"])})
+            Backup(
+                **{
+                    **entry,
+                    "started": _moment(entry["started"]),
+                    "stopped": _moment(entry["stopped"]),
+                    "annotations": tuple((name, text) for name, text in entry.get("annotations", ())),
+                }
+            )
             for entry in value["backups"]
         ),
         value.get("count", sum(not entry["has_errors"] for entry in value["backups"])),

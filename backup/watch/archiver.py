@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
+from backup.emergency import words
 from backup.notice import Fact, is_worse
 from backup.units import human_bytes, human_duration
 from backup.watch.memory import Elapsed, Memory, Stall
@@ -20,7 +21,7 @@ from contract import events
 from contract.severity import Severity
 
 KEY: Final = "archiver"
-ArchiverState = Literal["working", "behind", "catching up", "failing", "stalled", "off", "unknown"]
+ArchiverState = Literal["working", "behind", "catching up", "failing", "stalled", "off", "emergency", "unknown"]
 
 BEHIND_SEGMENTS: Final = 2
 """More than these at once is a backlog; one that was finished this moment, and one beside it, are none."""
@@ -89,6 +90,10 @@ def judge(
     waiting, wal = backlog(recent, sample), sample.wal
     if waiting is None or wal is None or wal.in_recovery:
         return ArchiverVerdict("unknown", waiting, memory, _standing(memory, waiting), None)
+    if wal.emergency is not None:  # nothing is behind any more, and nothing is archived either
+        given_up = Over(KEY, events.ARCHIVER_RECOVERED, words.NO_LONGER_WAITS)
+        memory = replace(memory, failing_seconds=0.0, off_seconds=0.0, stall=None)
+        return ArchiverVerdict("emergency", waiting, memory, words.standing(wal.emergency), given_up)
     memory = replace(_timed(memory, wal, elapsed.seconds), refusals=_refusals(memory.refusals, wal, sample.refusals))
     over = None
     if not elapsed.clock_jumped:  # the ages of files mean nothing in this moment
@@ -102,10 +107,14 @@ def judge(
 
 
 def _refusals(before: Refusals | None, wal: WalReading, seen: Refusals | None) -> Refusals | None:
-    """Return who does not take WAL: what is seen now, or was seen last, until an attempt succeeds."""
-    if not wal.is_failing:
-        return None
-    return before if seen is None else seen.after(before)
+    """Return who does not take WAL: what is seen now, or was seen last, until an attempt succeeds.
+
+    After a crash the server does not know any more that one has failed.
+    """
+    if wal.is_failing:
+        return before if seen is None else seen.after(before)
+    has_succeeded = wal.ready_segments == 0 or wal.last_archived_at is not None
+    return None if has_succeeded else before
 
 
 def _timed(memory: Memory, wal: WalReading, seconds: float) -> Memory:

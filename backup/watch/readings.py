@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from backup.emergency import lever
+from backup.emergency.lever import Lever
 from backup.notice import Fact
 from backup.watch.refusals import Refusals
 from contract.severity import Severity
@@ -52,6 +54,11 @@ class WalReading:
     def is_archiving_configured(self) -> bool:
         """Tell whether finished segments go to pgBackRest at all: a command such as `true` "archives" them to nowhere."""
         return self.archive_mode != "off" and not self.archive_library and "pgbackrest" in self.archive_command
+
+    @property
+    def emergency(self) -> Lever | None:
+        """The lever of the WAL emergency, while it is pulled."""
+        return lever.read(self.archive_command)
 
     @property
     def is_failing(self) -> bool:

@@ -18,7 +18,7 @@ from backup.state.history import History
 from backup.state.store import StoreError
 from backup.supervisor import Supervisor
 from backup.watch.outage import WORKS_AGAIN
-from contract import events
+from contract import events, paths
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_world, runs_of
 
@@ -223,6 +223,9 @@ def two(tmp_path: Path, engine: FakePgbackrest) -> Iterator[Scene]:
     engine.info = make_info(FULL, make_backup("20260301-020100F", repo=2))
     engine.info_files |= out_of_reach(2)
     engine.captured |= out_of_reach(2)
+    published = world.deployment.volumes.config / paths.REPO_CONF
+    published.parent.mkdir(parents=True, exist_ok=True)
+    published.write_text("[global]\nrepo1-path=/one\nrepo2-path=/two\n")
     yield Scene(world, engine)
     world.deployment.store.close()
 
@@ -232,52 +235,17 @@ def test_a_repository_that_is_out_of_reach_at_the_start_does_not_hold_up_the_oth
     with capture_logs() as logged:
         two.do(Reply())
         assert two.tick(seconds=1).startswith("idle; next: ")
-    assert [entry["event"] for entry in logged][:1] == [events.STANZA_LATER]
-    (created,) = [argv for argv in two.engine.ran if "stanza-create" in argv]
-    assert any(word.startswith("--config-include-path=") for word in created), "in a configuration without the other one"
-    two.world.clock.advance(hours=14)
-    assert two.tick() == "creating the stanza", "it is tried again"
-    two.do(Reply())
-    assert two.tick() == "taking the scheduled diff backup"
+    assert events.REPOSITORY_REFUSED in [entry["event"] for entry in logged]
+    created = next(argv for argv in two.engine.ran if "stanza-create" in argv)
+    assert any(word.startswith("--config-include-path=") for word in created), created
 
 
-def test_the_stanza_is_looked_at_when_the_repository_is_back(two: Scene) -> None:
-    two.tick()
-    two.do(Reply())
-    two.tick(seconds=1)
-    two.engine.info_files.clear()
-    two.engine.captured.clear()
-    assert two.tick(seconds=300) == "creating the stanza"
-    two.do(Reply())
-    assert two.tick().startswith("idle; next: ")
-    assert "stanza-create" in two.engine.verbs
-    assert two.tick(seconds=3000).startswith("idle; next: ")
-
-
-def test_when_the_rest_fails_as_well_what_waits_is_tried_all_the_same(two: Scene) -> None:
-    two.tick()
-    two.do(Reply())
-    two.tick(seconds=1)
+def test_where_all_are_out_of_reach_nothing_is_created(two: Scene) -> None:
     two.engine.info_files |= out_of_reach(1)
     two.engine.captured |= out_of_reach(1)
-    two.world.clock.advance(seconds=300)
-    assert two.tick() == "creating the stanza"
-    two.do()
-    assert not two.tick().startswith("creating the stanza; next attempt")
-
-
-def test_a_stanza_that_none_holds_yet_is_created_where_that_is_possible(two: Scene) -> None:
-    two.engine.info = make_info(clusters=(), system_ids=())
-    two.tick()
-    outcome = two.do(Reply())
-    assert (outcome.state, outcome.retryable) == ("succeeded", True)
-    assert outcome.message.startswith("repository 2 (")
-
-
-def test_where_no_repository_answers_nothing_can_be_left_for_later(two: Scene) -> None:
-    two.engine.info_files |= out_of_reach(1)
     two.tick()
     assert two.do().state == "failed"
+    assert "stanza-create" not in two.engine.verbs
 
 
 def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine: FakePgbackrest) -> None:
