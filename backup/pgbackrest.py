@@ -148,14 +148,8 @@ def hurried_info(stanza: str, repo: int, io_timeout_seconds: int = 1) -> Argv:
 
     pgbackrest retries within the timeout: one of a second makes three to nine.
     """
-    options = (
-        f"--repo={repo}",
-        f"--io-timeout={io_timeout_seconds}",
-        "--output=json",
-        "--log-level-console=off",
-        "--log-level-stderr=warn",
-    )
-    return _command(stanza, "info", *options)
+    options = (f"--repo={repo}", f"--io-timeout={io_timeout_seconds}", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options, "--output=json")
 
 
 def list_history_files(stanza: str, repo: int, archive_id: str) -> Argv:
