@@ -112,12 +112,12 @@ def stanza_create(stanza: str, include: str | None = None) -> Argv:
     return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
-def stanza_upgrade(stanza: str) -> Argv:
-    """Return the command that makes the running cluster the stanza's in every repository; it accepts no `--repo`.
+def stanza_upgrade(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that makes the running cluster the stanza's in every repository, or in those of `include`.
 
     The backups up to now stay where they are and can be restored. Retention counts them with the new ones.
     """
-    return _command(stanza, "stanza-upgrade", _TOLD)
+    return _command(stanza, "stanza-upgrade", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
