@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from backup import health, lateness, policy, protection, reach, repository_key, survey
@@ -161,7 +161,7 @@ def _repository(
         window=Window(window.earliest, window.latest) if window else None,
         backups=len(info.good()) if info else None,
         damaged=len(info.backups) - len(info.good()) if info else None,
-        types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
+        types=tuple(_types(deployment, configured.key, backups, known)) if as_of else (),
     )
 
 
@@ -171,16 +171,22 @@ def _window(answers: dict[int, Answer], archived_at: datetime | None) -> Source 
     return Source(found.repo, found.earliest, found.latest) if found else None
 
 
-def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...]) -> Iterator[Kind]:
-    """Yield the scheduled types, as the schedule sees them, and others of which there are backups."""
+def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...], known: Known | None) -> Iterator[Kind]:
+    """Yield the scheduled types, as the schedule sees them, and others of which there are backups.
+
+    One more repository that is new holds none yet, and that is no failure: its first one is under way.
+    """
     config = deployment.config
+    allowed = timedelta(minutes=config.thresholds.late_minutes)
+    is_new = known is None or (known.empty_since is not None and deployment.now() - known.empty_since <= allowed)
+    first_is_awaited = not backups and is_new and len(config.repositories) > 1
     excuse = policy.leeway(config.thresholds, repo, deployment.history.last("backup", state="running"))
     verdicts = policy.freshness(config.schedule.expressions(), deployment.zone, backups, deployment.now(), excuse)
     judged = {verdict.kind: verdict for verdict in verdicts}
     for kind in _TYPES:
         if verdict := judged.get(kind):
             last = LastBackup.of(verdict.latest) if verdict.latest else None
-            yield Kind(kind, last, verdict.next_at, verdict.problem)
+            yield Kind(kind, last, verdict.next_at, None if first_is_awaited else verdict.problem)
         elif taken := [backup for backup in backups if backup.kind == kind and not backup.has_errors]:
             yield Kind(kind, LastBackup.of(taken[-1]), None, None)
 

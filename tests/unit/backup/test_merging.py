@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from backup import jobs, reach
+from backup import jobs, losses, reach, status
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
+from backup.watch import look
 from tests.unit.backup.fakes import FakePgbackrest, World, make_backup, make_config, make_info
 
 OLD, SECOND = make_backup("20260301-020000F"), make_backup("20260302-020000F", repo=2)
@@ -53,3 +56,22 @@ def test_a_window_is_taken_over_by_the_next_one(two: World) -> None:
     source = reach.source(reach.windows(lost, None))
     assert source is not None
     assert (source.repo, source.earliest) == (2, SECOND.stopped)
+
+
+def test_a_repository_that_was_just_added_is_not_late(
+    two: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make deploy` shows the status while its first backup is under way."""
+    monkeypatch.setattr(look, "volumes", lambda _deployment: ())
+    two.clock.now = OLD.stopped + timedelta(hours=1)
+    engine.info = make_info(OLD, repositories=(*make_info(OLD).repositories, RepositoryStatus(2, "none", 2, "no backup")))
+
+    def late() -> list[str]:
+        return [cause.key for cause in status.gather(two.deployment).causes if cause.key.startswith("late:2")]
+
+    assert late() == [], "nobody has seen it yet"
+    jobs_seen = jobs.read_info(two.deployment)
+    losses.remember(two.deployment, jobs_seen)
+    assert late() == []
+    two.clock.advance(hours=3)
+    assert late() == ["late:2:full"]
