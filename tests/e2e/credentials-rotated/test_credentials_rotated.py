@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -95,8 +97,8 @@ def test_nothing_acknowledged_is_missing_after_a_restore(stack: Stack, store: Se
     assert ledger.missing(stack) == []
 
 
-def test_plain_compose_up_restarts_the_database_which_make_deploy_does_not(stack: Stack, store: Seaweed) -> None:
-    """Setup's container is made anew when .env changes, and Compose makes anew what depends on it."""
+def test_plain_compose_up_takes_the_new_keys_as_well(stack: Stack, store: Seaweed) -> None:
+    """It restarts the database: setup's container is made anew when .env changes, and what depends on it, too."""
     before = started(stack)
     configure(stack, store, THIRD)
     with stack.env_file.open("a") as file:
@@ -104,4 +106,34 @@ def test_plain_compose_up_restarts_the_database_which_make_deploy_does_not(stack
     stack.up()
     wait_until(stack.is_open, 60, "the database is open")
     archive_one(stack, 60)
-    print("restarted by docker compose up -d:", started(stack) != before)
+    assert started(stack) != before, "docs/guide/moving.md says that it restarts"
+
+
+def test_a_key_file_of_the_host_is_read_at_every_deployment(stacks: Stacks) -> None:
+    """Nothing in .env changes: the file is another one under the same name, as a secret manager leaves it."""
+    stack = stacks.new()
+    key = stack.directory / "gcs.json"
+    stack.configure(PGBACKREST_REPO1_TYPE="gcs", GCS_BUCKET="salespider-backups", GCS_KEY=str(key))
+    for number in (1, 2):
+        fresh = key.with_suffix(".new")
+        fresh.write_text(service_account(number))
+        fresh.chmod(0o644)
+        fresh.rename(key)
+        stack.compose("up", "--detach", "--no-deps", "setup")
+        assert stack.run("docker", "wait", stack.container("setup")).stdout.strip() == "0", stack.logs("setup")
+        published = stack.in_helper("cat /c/keys/repo1-gcs.json", {"/c": stack.config_volume})
+        assert json.loads(published)["private_key_id"] == str(number)
+
+
+def service_account(number: int) -> str:
+    """The form of a key; what it is worth, only Google knows."""
+    der = base64.b64encode(b"0" + bytes([7]) + b"nothing").decode()
+    return json.dumps(
+        {
+            "type": "service_account",
+            "private_key_id": str(number),
+            "client_email": "backup@salespider.example",
+            "token_uri": "https://oauth2.example/token",
+            "private_key": f"-----BEGIN {'PRIVATE'} KEY-----\n{der}\n-----END {'PRIVATE'} KEY-----\n",
+        }
+    )
