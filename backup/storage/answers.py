@@ -91,11 +91,11 @@ _AZURE: Final[dict[str, Answer]] = {
 
 _NEW_SIGNATURE: Final = "make a new one, and set {variables} in .env to it, then `make deploy`"
 _AZURE_DETAILS: Final = (
-    ("expiry time", Answer("the shared access signature has expired", _NEW_SIGNATURE, ("azure_key",))),
+    ("expiry time", Answer("the shared access signature has expired", _NEW_SIGNATURE, ("azure_sas",))),
     ("Signature not valid in the specified time frame", Answer(
-        "the shared access signature has expired or is not valid yet", _NEW_SIGNATURE, ("azure_key",)
+        "the shared access signature has expired or is not valid yet", _NEW_SIGNATURE, ("azure_sas",)
     )),
-    ("signature did not match", Answer("the shared access signature is not right", _CORRECT, ("azure_key",))),
+    ("signature did not match", Answer("the shared access signature is not right", _CORRECT, ("azure_sas",))),
     ("Date header", _CLOCK),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from backup.storage import directory, reach, through
 from backup.storage.place import Place
 from backup.storage.published import Options
-from backup.storage.step import Examination
+from backup.storage.step import Examination, Step
 from backup.storage.through import Passage
 from contract import paths
 from contract.supervisor import Repository, SupervisorConfig
@@ -43,4 +44,17 @@ def _one(stanza: str, repository: Repository, options: Options, now: Clock, *, q
     if found.failure is not None:
         tried = {step.name for step in found.steps}
         found.skip(tuple(name for name in through.NAMES if name not in tried), "not tried")
+    elif not quick:
+        found.steps += _settings(options, now)
     return found
+
+
+def _settings(options: Options, now: Clock) -> list[Step]:
+    """Ask the service about itself. Each kind's library is loaded only when it is asked."""
+    if options.type == "s3":
+        return importlib.import_module("backup.storage.service_s3").ask(options)  # type: ignore[no-any-return]
+    if options.type == "azure":
+        return importlib.import_module("backup.storage.service_azure").ask(options, now())  # type: ignore[no-any-return]
+    if options.type == "gcs":
+        return importlib.import_module("backup.storage.service_gcs").ask(options)  # type: ignore[no-any-return]
+    return []

@@ -15,12 +15,13 @@ _SHORT_NAMES: Final = {
     "azure_account": "AZURE_STORAGE_ACCOUNT",
     "azure_container": "AZURE_STORAGE_CONTAINER",
     "azure_key": "AZURE_STORAGE_KEY",
+    "azure_sas": "AZURE_STORAGE_SAS_TOKEN",
     "gcs_bucket": "GCS_BUCKET",
     "gcs_key": "GCS_KEY",
 }
 """The guide's names, which serve the first repository of a kind; the long names serve every one."""
 
-CONTAINERS: Final = {"s3": "s3_bucket", "azure": "azure_container", "gcs": "gcs_bucket"}
+_SAME: Final = {"azure_sas": "azure_key"}
 ENDPOINTS: Final = {"s3": "s3_endpoint", "azure": "azure_endpoint", "gcs": "gcs_endpoint"}
 SECRETS: Final = {"s3": ("s3_key", "s3_key_secret"), "azure": ("azure_account", "azure_key"), "gcs": ("gcs_key",)}
 
@@ -39,7 +40,7 @@ class Place:
 
     def variable(self, field: str) -> str:
         """Return the name or names in `.env` of a setting, such as `s3_key`."""
-        own = f"PGBACKREST_REPO{self.key or 'n'}_{field.upper()}"
+        own = f"PGBACKREST_REPO{self.key or 'n'}_{_SAME.get(field, field).upper()}"
         short = _SHORT_NAMES.get(field)
         return f"{short} (or {own})" if short else own
 

@@ -114,6 +114,8 @@ class _Reaching:
             raise _FailedError(self._refused(error)) from error
         except TimeoutError as error:
             raise _FailedError(trouble.silent(self.address, self.place)) from error
+        except (ssl.SSLEOFError, ConnectionError) as error:  # a proxy before a store that is away
+            raise _FailedError(trouble.no_http(self.address, self.place)) from error
         except ssl.SSLError as error:
             raise _FailedError(trouble.no_tls(self.place)) from error
         except OSError as error:

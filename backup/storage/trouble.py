@@ -30,6 +30,7 @@ _MOVED: Final = (301, 307)
 _EXPIRED_CERTIFICATE: Final = "10"
 _NOT_YET_VALID: Final = "9"
 _SERVICE: Final = 101
+_OF_THE_DATABASE: Final = (27, 56)
 
 _VERBS: Final = {"GET": "read", "HEAD": "read", "PUT": "write", "POST": "write or delete", "DELETE": "delete"}
 
@@ -55,6 +56,8 @@ def explain(text: str, exit_code: int, place: Place | None = None) -> Trouble | 
 
 def describe(text: str, exit_code: int, place: Place | None = None) -> Trouble | None:
     """Return the same as `explain`, with a sentence that does not name the place: for where that has been said."""
+    if exit_code in _OF_THE_DATABASE or "dbname=" in text:
+        return None
     where = (place or Place()).of_type(_service(text))
     return _connection(text, where) or _answer(text, where) or _by_code(exit_code, text, where)
 
