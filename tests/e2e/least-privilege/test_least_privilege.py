@@ -1,4 +1,7 @@
-"""The policies of docs/guide/s3.md, as they are printed there: each allows what the page says it does, and nothing more."""
+"""The policies of docs/guide/s3.md, as they are printed there: each allows what the page says it does, and nothing more.
+
+The bucket is one with object lock, as the page advises: what is deleted with the keys of the deployment is there still.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ from tests.e2e.stack import ROOT, Result, Stack, wait_until
 
 PAGE = (ROOT / "docs" / "guide" / "s3.md").read_text(encoding="utf-8")
 POLICY = re.compile(r"^#### (\w+)\n.*?```json\n(.*?)```", re.MULTILINE | re.DOTALL)
+BUCKET = "locked-backups"
+RETENTION = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}}
 ACCESS_DENIED = 39
 """pgBackRest's code for an answer of the store that it did not want."""
 
@@ -45,21 +50,28 @@ class Site:
 
     def names(self) -> set[str]:
         """Return the name of every object."""
-        pages = self.store.client().get_paginator("list_objects_v2").paginate(Bucket=self.store.bucket)
+        pages = self.store.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         return {entry["Key"] for page in pages for entry in page.get("Contents", ())}
+
+    def versions(self) -> dict[str, str]:
+        """Return the name of every object that ever was, and one of its versions."""
+        pages = self.store.client().get_paginator("list_object_versions").paginate(Bucket=BUCKET)
+        return {entry["Key"]: entry["VersionId"] for page in pages for entry in page.get("Versions", ())}
 
 
 @pytest.fixture(scope="module")
 def site(stacks: Stacks) -> Site:
     shop = stacks.new()
     store = stacks.store("s3", shop)
+    store.client().create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
+    store.client().put_object_lock_configuration(Bucket=BUCKET, ObjectLockConfiguration=RETENTION)
     keys = {name: (f"AK{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)) for name in policies()}
     for name, policy in policies().items():
-        store.allow_by_policy(name, *keys[name], policy.replace("your-backup-bucket", store.bucket))
+        store.allow_by_policy(name, *keys[name], policy.replace("your-backup-bucket", BUCKET))
     key, secret = keys["everything"]
-    own = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
+    own = {"AWS_S3_BUCKET": BUCKET, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret}
     shop.configure(SETUP_BACKUP="true", BACKUP_CPU_LIMIT="2", BACKUP_RETENTION_FULL="1", **{**store.variables(), **own})
-    store.client().put_object(Bucket=store.bucket, Key="somebody-elses/object", Body=b"x")
+    store.client().put_object(Bucket=BUCKET, Key="somebody-elses/object", Body=b"x")
     wait_until(lambda: allowed(store, keys["everything"]), 30, "the policies to be in force")
     shop.start()
     return Site(shop, store, keys)
@@ -69,7 +81,7 @@ def allowed(store: Any, keys: tuple[str, str]) -> bool:
     """Tell whether these keys may list the prefix of the backups yet."""
     client = store.client(*keys)
     try:
-        return bool(client.list_objects_v2(Bucket=store.bucket, Prefix="pgbackrest/"))
+        return bool(client.list_objects_v2(Bucket=BUCKET, Prefix="pgbackrest/"))
     except client.exceptions.ClientError:
         return False
 
@@ -93,7 +105,7 @@ def test_none_reaches_what_is_not_in_the_prefix(site: Site) -> None:
         client = site.store.client(*keys)
         for ask, more in ((client.get_object, {}), (client.put_object, {"Body": b"x"}), (client.delete_object, {})):
             with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
-                ask(Bucket=site.store.bucket, Key="somebody-elses/object", **more)
+                ask(Bucket=BUCKET, Key="somebody-elses/object", **more)
 
 
 def test_archiving_archives_reads_and_restores_and_deletes_nothing(site: Site) -> None:
@@ -142,3 +154,16 @@ def test_pruning_expires_and_neither_archives_nor_takes_backups(site: Site) -> N
     assert expired.code == 0, expired.output
     assert not any(f"/{label}/" in name for name in site.names())
     assert label not in [backup["label"] for backup in site.shop.backups()]
+
+
+def test_what_was_expired_is_there_still_for_whom_the_deployment_is_not(site: Site) -> None:
+    """A full backup was expired above. Neither its keys nor the store's own ones remove what is locked."""
+    listed = {backup["label"] for backup in site.shop.backups()}
+    gone = [name for name in site.versions() if re.search(r"/(\d{8}-\d{6}F)/bundle/1$", name) and name not in site.names()]
+    assert gone
+    assert not any(label in gone[0] for label in listed)
+    for client in (site.store.client(*site.keys["everything"]), site.store.client()):
+        with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+            client.delete_object(Bucket=BUCKET, Key=gone[0], VersionId=site.versions()[gone[0]])
+    kept = site.store.client().get_object(Bucket=BUCKET, Key=gone[0], VersionId=site.versions()[gone[0]])
+    assert len(kept["Body"].read()) > 1000
