@@ -5,7 +5,8 @@
 is pgbench's, which compresses well, half is random. Everything is done in turn in each round, with two processes, everything
 encrypted: a full backup into each repository; `tar | lz4 -1 | openssl enc | dd` of the same directory into the volume; one
 upload of what that made, as one stream (`curl`); and the way back: a restore from each repository into an empty directory,
-`openssl | lz4 | tar`, and one download. Then what backup and restore take of memory with 1, 2 and 4 processes.
+`openssl | lz4 | tar`, and one download. Then what a backup takes of memory and time with 1, 2 and 4 processes and bigger
+parts, near and 50 ms away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -142,23 +144,25 @@ def throughput(bench: Bench, rounds: int, gigabytes: float) -> None:
 
 
 def memory(bench: Bench) -> None:
-    print("\n| memory of a backup into S3, MiB | seconds | all processes | the biggest |\n| --- | --- | --- | --- |")
-    for size in ("5MiB", "16MiB", "64MiB"):
+    """Print what a backup takes of memory, and of time, near and far, with parts of pgbackrest's size and bigger ones."""
+    print("\n| a backup into S3 | seconds at 0 ms | at 50 ms | memory of all processes, MiB | of the biggest |")
+    print("| --- | --- | --- | --- | --- |")
+    for size in ("5MiB", "16MiB"):
         for count in (1, 2, 4):
             options = f"--process-max={count} --repo2-storage-upload-chunk-size={size}"
-            taken: list[float] = []
-
-            def backup(options: str = options, taken: list[float] = taken) -> None:
-                taken.append(seconds(lambda: bench.backup(2, options)))
-
+            backup = partial(bench.backup, 2, options)
+            near = seconds(backup)
+            bench.store.slow(50)
+            far = seconds(backup)
+            bench.store.slow(0)
             together, one = sampled(bench.stack, "backup", backup)
-            print(f"| process-max {count}, parts of {size} | {taken[0]:.1f} | {together:.0f} | {one:.0f} |")
+            print(f"| process-max {count}, parts of {size} | {near:.1f} | {far:.1f} | {together:.0f} | {one:.0f} |")
 
 
 def main() -> None:
     given = sys.argv[1:]
     rounds, gigabytes = int(next(iter(given), "5")), float(next(iter(given[1:]), "1.1"))
-    print(machine())
+    print(machine(), flush=True)
     variables = {"PGBACKREST_REPO1_TYPE": "posix", "BACKUP_RETENTION_FULL": "1"}
     with s3("bench-store", variables, repo=2) as (stack, store), tools(stack, store) as bench:
         throughput(bench, rounds, fill(stack, gigabytes))
