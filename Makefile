@@ -18,9 +18,9 @@ COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
-.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
-.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
-.PHONY: test-long e2e integration check help
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
+.PHONY: backup-history retention adopt stanza-upgrade notify-test wal-status wal-emergency wal-resume emergency-dump
+.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -80,6 +80,9 @@ backup-info: ## list the backups
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
 
+storage-check: ## try each repository step by step: name, TLS, keys, list, write, read back, delete, speed; REPO=2
+	@$(IN_BACKUP) storage-check $(if $(REPO),--repo=$(REPO))
+
 schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule
 
@@ -98,6 +101,15 @@ notify-test: ## send a test notice to every receiver now, and show what each ans
 	@$(IN_BACKUP) notify-test
 wal-status: ## how much WAL waits, how fast it is written, and how long the disks last
 	@$(IN_BACKUP) wal-status
+
+wal-emergency: ## give up WAL that cannot be archived before the disk is full: DUMP=no DIR=… OVERRIDE=yes CONFIRM=yes
+	@scripts/wal-emergency
+
+wal-resume: ## end the WAL emergency: archiving again, and a full backup at once
+	@$(IN_BACKUP) wal-resume
+
+emergency-dump: ## dump the database into ./emergency-backup, or another directory: DIR=…
+	@scripts/emergency-dump
 
 ## Restoring (CONFIRM=yes skips the question)
 

@@ -17,6 +17,8 @@ from backup.notice import Notice
 from backup.pgbackrest import Info
 from backup.retry import jitter_seconds, retry
 from backup.schedule import MOST_THOROUGH_FIRST, Decision, Due
+from backup.state.gaps import Gaps
+from backup.watch.outage import WORKS_AGAIN
 from contract import events
 from contract.supervisor import BackupType
 
@@ -40,6 +42,7 @@ class Agenda:
     def __init__(self, deployment: Deployment) -> None:
         """Go on where the state says that an earlier supervisor stopped."""
         self._deployment = deployment
+        self._gaps = Gaps(deployment.store)
         self._considered_until, waiting = _read(deployment)
         self._waiting = [each for each in waiting if not _is_taken(deployment, each)]
         self._written_at: datetime | None = None
@@ -134,12 +137,16 @@ class Agenda:
     def _unscheduled(self, repo: int, now: datetime) -> Waiting | None:
         """Return what a repository needs although nothing is due: another attempt, or its first full backup."""
         runs = self._deployment.history.backups_of(repo, RUNS_CONSIDERED)
-        again = retry(runs, now)
+        works_again = self._deployment.marks.moment(WORKS_AGAIN)
+        again = retry(runs, now, works_again)
         if again is not None:
             return Waiting(BackupRequest(again.kind, repo, "retry", again.reason), again.at)
         failed = runs[0] if runs and runs[0].state == "failed" else None
-        if failed is not None and (failed.finished or failed.started) >= self._configured_at:
+        changed_at = max(self._configured_at, works_again or _ANY_TIME)
+        if failed is not None and (failed.finished or failed.started) >= changed_at:
             return None  # trying again without a change cannot help
+        if self._gaps.pending(repo) is not None:
+            return Waiting(BackupRequest("full", repo, "resume", "the WAL emergency has ended"), now)
         if repo in self._lacking:
             return Waiting(BackupRequest("full", repo, "first", f"repository {repo} holds no full backup yet"), now)
         if failed is not None and failed.origin != "manual":

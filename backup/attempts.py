@@ -15,6 +15,7 @@ import tenacity
 
 from backup import logs, pgbackrest, process, throttled
 from backup.outcome import error_line
+from backup.storage import trouble
 from contract import events
 
 GRACE_SECONDS: Final = 30.0
@@ -34,6 +35,20 @@ CRASHED: Final = -11
 """SIGSEGV, as Python tells it."""
 
 Lines = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A backup to be taken, of type `kind` (full, diff, incr), with annotations as (name, value) pairs."""
+
+    stanza: str
+    repo: int
+    kind: str
+    annotations: pgbackrest.Annotations = ()
+
+    def argv(self, *, warnings: bool = True) -> pgbackrest.Argv:
+        """Return the command line."""
+        return pgbackrest.backup(self.stanza, self.repo, self.kind, warnings=warnings, annotations=self.annotations)
 
 
 @dataclass(frozen=True)
@@ -72,7 +87,7 @@ def run(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> Attemp
         return finished
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda finished: not finished.stopped_by and _name(finished) in PASSING),
+        retry=tenacity.retry_if_result(_may_pass),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
         stop=tenacity.stop_any(
             tenacity.stop_after_attempt(MOST_ATTEMPTS),
@@ -86,23 +101,33 @@ def run(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> Attemp
     return Attempted(retrying(once), attempts)
 
 
-def run_backup(stanza: str, repo: int, kind: str, on_line: Lines, limits: process.Limits) -> Attempted:
+def run_backup(order: Order, on_line: Lines, limits: process.Limits) -> Attempted:
     """Take a backup as `run` does; when pgbackrest crashes, once more in silence.
 
     pgBackRest before 2.57 can crash while it words the warning about several invalid pages in one file (a pointer out of
     scope, upstream pull request 2675, seen in 2.55.1). Without the warning it ends well and notes the pages in the
     backup, where the proof finds them.
     """
-    first = run(pgbackrest.backup(stanza, repo, kind), on_line, limits)
+    first = run(order.argv(), on_line, limits)
     if first.finished.exit_code != CRASHED or first.finished.stopped_by:
         return first
-    logs.logger().warning(events.BACKUP_RETRIED, repo=repo, reason="pgbackrest crashed; once more without its warnings")
-    again = run(pgbackrest.backup(stanza, repo, kind, warnings=False), on_line, limits)
+    logs.logger().warning(
+        events.BACKUP_RETRIED, repo=order.repo, reason="pgbackrest crashed; once more without its warnings"
+    )
+    again = run(order.argv(warnings=False), on_line, limits)
     return Attempted(again.finished, first.attempts + again.attempts)
 
 
 def _name(finished: process.Finished) -> str:
     return pgbackrest.meaning(finished.exit_code).name
+
+
+def _may_pass(finished: process.Finished) -> bool:
+    """Tell a failure of the moment, by its code and its words: a store that refuses the key will refuse it again."""
+    if finished.stopped_by or _name(finished) not in PASSING:
+        return False
+    known = trouble.explain("\n".join(finished.tail), finished.exit_code)
+    return known is None or known.may_pass
 
 
 def _last_result(state: tenacity.RetryCallState) -> process.Finished | None:

@@ -12,6 +12,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "adopt": ("backup.commands.adopting", "adopt"),
     "backup": ("backup.commands.taking", "backup"),
     "check": ("backup.commands.checking", "check"),
+    "emergency-dump": ("backup.emergency.dump_command", "emergency_dump"),
     "healthcheck": ("backup.commands.health", "healthcheck"),
     "history": ("backup.commands.looking", "history"),
     "info": ("backup.commands.listing", "info"),
@@ -22,7 +23,10 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "schedule": ("backup.schedule_command", "show"),
     "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),
     "status": ("backup.commands.looking", "show_status"),
+    "storage-check": ("backup.commands.storing", "storage_check"),
     "supervise": ("backup.commands.supervising", "supervise"),
+    "wal-emergency": ("backup.emergency.command", "wal_emergency"),
+    "wal-resume": ("backup.emergency.command", "wal_resume"),
     "wal-status": ("backup.watch.command", "wal_status"),
     "wait-for-backup": ("backup.commands.taking", "wait_for_backup"),
 }

@@ -78,11 +78,17 @@ class Volumes:
     operation_lock: Path = paths.OPERATION_LOCK
     database: Path = paths.DATABASE_VOLUME
     pgdata: Path = paths.PGDATA
+    archive_spool: Path = paths.SPOOL_OF_POSTGRES
 
     @property
     def supervisor_lock(self) -> Path:
         """Held by the one supervisor that works."""
         return self.operation_lock.with_name("supervisor.lock")
+
+    @property
+    def emergency_lock(self) -> Path:
+        """Held by whoever begins or ends a WAL emergency: not by a backup, which may hang because of what it is about."""
+        return self.operation_lock.with_name("emergency.lock")
 
     @property
     def used_passphrases(self) -> Path:

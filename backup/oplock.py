@@ -5,6 +5,7 @@ pgBackRest's own locks do not cover a restore, so ours does. The kernel drops it
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -54,8 +55,9 @@ def hold(
     try:
         _acquire(descriptor, path, time.monotonic() + patience_seconds, stop, on_wait)
         entry = json.dumps({"what": what, "since": time.strftime("%Y-%m-%d %H:%M:%S %Z")})
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, entry.encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk it is held all the same, and only its description is lost
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, entry.encode(), 0)
         yield
     finally:
         os.close(descriptor)

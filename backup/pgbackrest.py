@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 Argv = tuple[str, ...]
+Annotations = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _command(stanza: str, verb: str, *options: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, verb)
 
 
-def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
+def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotations: Annotations = ()) -> Argv:
     """Return the command for one backup of type `kind` (full, diff, incr) to repository `repo`.
 
     Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
@@ -99,12 +100,16 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True) -> Argv:
     and nothing else is even worded; see `backup.attempts`.
     """
     told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
-    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *told)
+    noted = (f"--annotation={name}={value}" for name, value in annotations)
+    return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *noted, *told)
 
 
-def stanza_create(stanza: str) -> Argv:
-    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
-    return _command(stanza, "stanza-create", _TOLD)
+def stanza_create(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that creates the stanza in every repository, or in those of `include`; it may be repeated.
+
+    It accepts no `--repo`; `include` is a directory with a configuration of only some of them, see `backup.subset`.
+    """
+    return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def stanza_upgrade(stanza: str) -> Argv:
@@ -123,9 +128,9 @@ def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
     return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
 
 
-def check(stanza: str) -> Argv:
-    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
-    return _command(stanza, "check", _TOLD)
+def check(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that pushes one WAL segment and waits for it everywhere; it switches a segment at every call."""
+    return _command(stanza, "check", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
@@ -138,12 +143,18 @@ def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
     return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
-def hurried_info(stanza: str, repo: int) -> Argv:
+def hurried_info(stanza: str, repo: int, io_timeout_seconds: int = 1) -> Argv:
     """Return the command that lists one repository's backups, and gives up on an object store that does not answer.
 
     pgbackrest retries within the timeout: one of a second makes three to nine.
     """
-    options = (f"--repo={repo}", "--io-timeout=1", "--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+    options = (
+        f"--repo={repo}",
+        f"--io-timeout={io_timeout_seconds}",
+        "--output=json",
+        "--log-level-console=off",
+        "--log-level-stderr=warn",
+    )
     return _command(stanza, "info", *options)
 
 
@@ -233,6 +244,7 @@ class Backup:
     """Which of the stanza's clusters in this repository it is of, see `Cluster`."""
     system_id: int | None = None
     version: str | None = None
+    annotations: Annotations = ()
 
 
 @dataclass(frozen=True)
@@ -378,6 +390,7 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         cluster_id=entry["database"]["id"],
         system_id=cluster.get("system-id"),
         version=cluster.get("version"),
+        annotations=tuple(sorted((entry.get("annotation") or {}).items())),
     )
 
 
@@ -388,12 +401,3 @@ def parse_listing(stdout: bytes) -> tuple[str, ...]:
     except json.JSONDecodeError as error:
         raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
     return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))
-
-
-def archived_segment(lines: Sequence[str]) -> str | None:
-    """Return the WAL segment that `check` reports as archived, or None when it reports none."""
-    marker = "successfully archived to"
-    for line in lines:
-        if marker in line and "WAL segment " in line:
-            return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
-    return None

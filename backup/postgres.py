@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
 from backup.watch.readings import WalReading
 from contract import paths
@@ -22,6 +23,13 @@ from contract.supervisor import Database
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT = "60s"
 WATCH_TIMEOUT = "10s"
+CHECKPOINT_TIMEOUT = "15min"
+
+_TABLES = """
+    SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
+"""
 
 
 class DatabaseError(ProductError):
@@ -71,14 +79,14 @@ class Postgres:
         self._database = database
 
     @contextmanager
-    def _cursor(self, statement_timeout: str = STATEMENT_TIMEOUT) -> Iterator[psycopg.Cursor[Any]]:
+    def _cursor(self, statement_timeout: str = STATEMENT_TIMEOUT, name: str = "postgres") -> Iterator[psycopg.Cursor[Any]]:
         try:
             with (
                 psycopg.connect(
                     host=str(paths.SOCKET),
                     port=self._database.port,
                     user=self._database.user,
-                    dbname="postgres",
+                    dbname=name,
                     connect_timeout=CONNECT_TIMEOUT_SECONDS,
                     application_name="salespider-backup",
                     options=f"-c statement_timeout={statement_timeout}",
@@ -169,6 +177,40 @@ class Postgres:
         return int(
             self._row("SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'")[0],
         )
+
+    def newest_waiting(self) -> str | None:
+        """Return the name of the newest WAL segment that waits to be archived."""
+        query = r"SELECT max(left(name, 24)) FROM pg_ls_archive_statusdir() WHERE name ~ '^[0-9A-F]{24}\.ready$'"
+        found: str | None = self._row(query)[0]
+        return found
+
+    def archive_command(self) -> str:
+        """Return the command that is in force."""
+        return str(self._row("SELECT current_setting('archive_command')")[0])
+
+    def set_archive_command(self, command: str) -> None:
+        """Put another command before the one of the configuration file, until `reset_archive_command`; reloads."""
+        with self._cursor() as cursor:
+            cursor.execute(sql.SQL("ALTER SYSTEM SET archive_command = {}").format(sql.Literal(command)))
+            cursor.execute("SELECT pg_reload_conf()")
+
+    def reset_archive_command(self) -> None:
+        """Make the command of the configuration file the one in force again; reloads."""
+        with self._cursor() as cursor:
+            cursor.execute("ALTER SYSTEM RESET archive_command")
+            cursor.execute("SELECT pg_reload_conf()")
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint, which removes the WAL that nobody needs any more."""
+        with self._cursor(CHECKPOINT_TIMEOUT) as cursor:
+            cursor.execute("CHECKPOINT")
+
+    def dumped(self) -> tuple[int, int]:
+        """Return what a dump of the database holds: its size in bytes as it is on the disk, and how many tables."""
+        with self._cursor(name=self._database.name) as cursor:
+            size = _one(cursor, "SELECT pg_database_size(current_database())")
+            tables = _one(cursor, _TABLES)
+        return int(size[0]), int(tables[0])
 
     def pgbackrest_version(self) -> str:
         """Return what `pgbackrest version` prints where the server runs, the other side of the deployment."""

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, NoReturn
 
 TAIL_LINES: Final = 25
 POLL_SECONDS: Final = 0.05
@@ -94,24 +95,59 @@ def run(argv: tuple[str, ...], on_line: Callable[[str], None], limits: Limits) -
     return Finished(process.returncode, tuple(tail), time.monotonic() - started, stopped_by)
 
 
-def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
-    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9."""
+def capture(argv: tuple[str, ...], timeout_seconds: float, given: bytes | None = None) -> Captured:
+    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9.
+
+    `given` is what it reads from its standard input; nothing, unless it is given.
+    """
+    return _capture(argv, timeout_seconds, subprocess.DEVNULL if given is None else subprocess.PIPE, given)
+
+
+def _capture(argv: tuple[str, ...], timeout_seconds: float, stdin: int | None, given: bytes | None = None) -> Captured:
     with subprocess.Popen(
         argv,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=_environment(),
         start_new_session=True,
     ) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout_seconds)
+            stdout, stderr = process.communicate(given, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             _kill_rest(process)
             stdout, stderr = process.communicate()
         finally:
             _kill_rest(process)
     return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace"))
+
+
+def become(argv: tuple[str, ...], variables: Mapping[str, str | None]) -> NoReturn:
+    """Replace this process by a program, which inherits the environment with these variables set, or taken away (None)."""
+    kept = {name: value for name, value in os.environ.items() if name not in variables}
+    added = {name: value for name, value in variables.items() if value is not None}
+    os.execve(argv[0] if "/" in argv[0] else shutil.which(argv[0]) or argv[0], argv, kept | added)  # noqa: S606 no shell is meant
+
+
+def hand_through(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
+    """Run a program whose output is ours: it reads our standard input and writes our standard output, byte for byte.
+
+    Returns its exit code and what it said on standard error. One that takes longer is killed and has exit code -9.
+    """
+    with subprocess.Popen(argv, stderr=subprocess.PIPE, env=_environment(), start_new_session=True) as process:
+        try:
+            _, stderr = process.communicate(timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            _kill_rest(process)
+            _, stderr = process.communicate()
+        finally:
+            _kill_rest(process)
+    return Captured(process.returncode, b"", stderr.decode("utf-8", "replace"))
+
+
+def filter_through(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
+    """Run a program that reads our standard input, and return what it printed; see `capture`."""
+    return _capture(argv, timeout_seconds, None)
 
 
 def _read_lines(stream: IO[str] | None, tail: deque[str], on_line: Callable[[str], None]) -> None:

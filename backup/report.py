@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backup.emergency.gap import Gap, sentence
 from backup.pgbackrest import Backup, Info
 from backup.policy import Window
 from backup.retention import Forecast
@@ -66,6 +67,12 @@ def _cells(backup: Backup, where: str, zone: ZoneInfo) -> tuple[str, ...]:
         f"{backup.repo} ({where})",
         "[red]checksum errors[/red]" if backup.has_errors else "good",
     )
+
+
+def print_gaps(out: Console, gaps: Sequence[Gap], zone: ZoneInfo) -> None:
+    """Print the intervals without point-in-time recovery, if there are any."""
+    for gap in gaps:
+        out.print(f"[yellow]No point-in-time recovery[/yellow]: {sentence(gap, lambda moment: local(moment, zone))}")
 
 
 def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from backup import trend
 from backup.deployment import Deployment
+from backup.emergency.gap import Gap
 from backup.report import foreign, local
 from backup.state.history import Run
 from backup.trend import Change, Measure, Trend
@@ -152,6 +153,13 @@ def as_json(runs: tuple[Run, ...], found: Sequence[Trend] | None = None, wal: Wa
         answer["trends"] = list(_trends(found))
         answer["wal_trend"] = wal and {"recent": wal.recent, "before": wal.before, "percent": wal.percent}
     return answer
+
+
+def gaps_as_json(gaps: Sequence[Gap]) -> list[dict[str, Any]]:
+    """Return the intervals without point-in-time recovery as values that JSON can hold."""
+    return [
+        {"since": gap.since.isoformat(), "until": gap.until and gap.until.isoformat(), "backup": gap.label} for gap in gaps
+    ]
 
 
 def _run(run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from backup.health import Cause
 from backup.report import foreign, local
-from backup.snapshot import Archiver, Database, Disk, Kind, LastBackup, Repository, Status, Volume
+from backup.snapshot import Archiver, Database, Disk, Kind, LastBackup, RecoveryGap, Repository, Status, Volume
 from backup.units import human_bytes, human_duration
 from contract import protection
 from contract.supervisor import Repository as Configured
@@ -60,6 +60,8 @@ def _rows(status: Status, config: SupervisorConfig, zone: ZoneInfo) -> Iterator[
     configured = {repository.key: repository for repository in config.repositories}
     for repository in status.repositories:
         yield from _repository(repository, configured[repository.key], zone)
+    for gap in status.recovery_gaps:
+        yield "no recovery", _gap(gap, zone)
 
 
 def _database(database: Database) -> str:
@@ -135,6 +137,12 @@ def _window(repository: Repository, zone: ZoneInfo) -> str:
         return "nothing can be restored yet"
     reach = f"{local(repository.window.earliest, zone)} … {local(repository.window.latest, zone)}"
     return f"{reach} (continuity not checked), {repository.backups} backups"
+
+
+def _gap(gap: RecoveryGap, zone: ZoneInfo) -> str:
+    if gap.until is None:
+        return f"[red]to any moment after {local(gap.since, zone)}[/red]: a WAL emergency has given up the WAL since"
+    return f"to a moment from {local(gap.since, zone)} to {local(gap.until, zone)}: its WAL was given up in a WAL emergency"
 
 
 def _kind(kind: Kind, zone: ZoneInfo) -> str:

@@ -142,6 +142,19 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class RecoveryGap:
+    """An interval without point-in-time recovery: `since` is the last moment before it that can be restored.
+
+    `until` is the end of `backup`, the first one after it; both are None as long as it goes on.
+    """
+
+    since: datetime
+    until: datetime | None
+    backup: str | None
+    repository: int | None
+
+
+@dataclass(frozen=True)
 class LastRun:
     """The last run of a backup, whatever came of it."""
 
@@ -178,6 +191,7 @@ class Status:
     archiver: Archiver
     disk: Disk
     repositories: tuple[Repository, ...]
+    recovery_gaps: tuple[RecoveryGap, ...]
     last_run: LastRun | None
     protection: Protection
     causes: tuple[Cause, ...]

@@ -13,6 +13,7 @@ from typing import Final
 
 from backup import health, lateness, policy, protection, repository_key, survey
 from backup.deployment import Deployment
+from backup.emergency import gap
 from backup.health import Cause
 from backup.pgbackrest import Backup
 from backup.postgres import DatabaseError, Server
@@ -24,6 +25,7 @@ from backup.snapshot import (
     LastBackup,
     LastRun,
     Protection,
+    RecoveryGap,
     Repository,
     Status,
     StatusWord,
@@ -31,6 +33,7 @@ from backup.snapshot import (
     Volume,
     Window,
 )
+from backup.state.gaps import Gaps
 from backup.state.history import Run
 from backup.state.holdings import Holdings, Known
 from backup.survey import Answer
@@ -76,6 +79,7 @@ def gather(deployment: Deployment) -> Status:
         archiver=_archiver(wal),
         disk=_disk(wal),
         repositories=repositories,
+        recovery_gaps=tuple(_gaps(deployment, answers)),
         last_run=_last_run(state.last_run) if state.last_run else None,
         protection=Protection(reason is None, reason or ""),
         causes=tuple(sorted(causes, key=lambda cause: cause.severity != "critical")),
@@ -192,6 +196,12 @@ def _seen_of_repositories(deployment: Deployment, answers: dict[int, Answer]) ->
     for answer in refused:
         message = f"repository {answer.repo}: {answer.problem}"
         yield Cause(f"repository:{answer.repo}", "critical", message, answer.hint)
+
+
+def _gaps(deployment: Deployment, answers: dict[int, Answer]) -> Iterator[RecoveryGap]:
+    told = (gap.of_info(answer.info) for answer in answers.values() if answer.info)
+    for each in gap.merged(Gaps(deployment.store).all(), *told):
+        yield RecoveryGap(each.since, each.until, each.label, each.repo)
 
 
 # --- the record -------------------------------------------------------------------------------------------------------

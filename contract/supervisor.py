@@ -72,6 +72,8 @@ class Repository(_Frozen):
     directory: str | None = None
     window: str | None = None
     window_seconds: int | None = None
+    variables: tuple[str, ...] = ()
+    """The names of the variables of .env by which it was configured: what to take out to retire it. No values."""
 
 
 class Thresholds(_Frozen):
@@ -80,6 +82,7 @@ class Thresholds(_Frozen):
     `late_minutes`: how long after its due time a backup may still be missing. `archive_late_minutes`: how long a finished
     WAL segment may wait to be archived. `disk_percent`: how full a volume may be; `disk_hours`: at how many hours before
     the database's volume is full, at the present rate; `disk_reserve_percent` of it is not counted as free.
+    `emergency_free_percent`: below so much free space WAL that cannot be archived is given up; None for never.
     """
 
     late_minutes: int = 120
@@ -87,6 +90,7 @@ class Thresholds(_Frozen):
     disk_percent: int = 70
     disk_hours: tuple[int, ...] = (24, 6, 1)
     disk_reserve_percent: int = 5
+    emergency_free_percent: int | None = None
 
 
 class SupervisorConfig(_Frozen):

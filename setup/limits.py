@@ -76,6 +76,12 @@ def unwise(variables: Variables, cpu_count: int) -> Iterator[Problem]:
         what = f"is {process_max}, but this machine has {_cores(cpu_count)}"
         yield Problem("PGBACKREST_PROCESS_MAX", what, "backups may slow the database down; lower it")
     yield from _schedules_off(variables)
+    if (free := variables.backup_wal_emergency_free_percent) is not None:
+        what = (
+            f"is {free}: below {free} percent of free space the database throws away WAL that cannot be archived; none of "
+            "the moments since can then be restored, and there are no backups until `make wal-resume`"
+        )
+        yield Problem("BACKUP_WAL_EMERGENCY_FREE_PERCENT", what, "leave it out, and an alarm asks you instead")
     limit_bytes = container_values.memory_bytes(variables.postgres_memory_limit)
     may_take_bytes = server_memory_bytes(variables)
     if 0 < limit_bytes < may_take_bytes:

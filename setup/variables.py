@@ -113,6 +113,7 @@ class Variables(FromEnvironment):
     backup_disk_alarm_percent: Annotated[int, _number(1, 99)] = _ALARMS.disk_percent
     backup_disk_alarm_hours: Annotated[str, _as(notification_values.hours)] = ",".join(map(str, _ALARMS.disk_hours))
     backup_disk_reserve_percent: Annotated[int, _number(0, 50)] = _ALARMS.disk_reserve_percent
+    backup_wal_emergency_free_percent: Annotated[int | None, _number(1, 50)] = None
     backup_log_format: Annotated[str, _as(values.one_of("auto", "text", "json"))] = "auto"
     backup_http_port: Annotated[str | None, _as(container_values.port)] = None
 
@@ -128,6 +129,8 @@ class Variables(FromEnvironment):
     backup_cpu_limit: Annotated[str, _as(container_values.processors)] = "0.5"
     backup_memory_reservation: Annotated[str, _as(container_values.memory_limit)] = "256M"
     backup_cpu_reservation: Annotated[str, _as(container_values.processors)] = "0.25"
+
+    backup_cloud_cli: Annotated[str, _as(container_values.cloud_programs)] = "none"
 
     aws_role_arn: Annotated[str | None, _as(storage_values.role_arn)] = None
     aws_web_identity_directory: Annotated[str, _as(values.host_path)] = "./config/web-identity"

@@ -9,7 +9,9 @@ import click
 
 from backup import jobs, report, retention
 from backup.deployment import Deployment
+from backup.emergency import gap
 from backup.postgres import DatabaseError
+from backup.state.gaps import Gaps
 from contract.exits import Exit
 
 
@@ -20,7 +22,9 @@ def info(output: str) -> None:
     deployment = Deployment.open()
     if output == "table":
         answer = jobs.read_info(deployment)
-        report.print_info(report.console(), answer, deployment.config)
+        out = report.console()
+        report.print_info(out, answer, deployment.config)
+        report.print_gaps(out, gap.merged(Gaps(deployment.store).all(), gap.of_info(answer)), deployment.zone)
         unusable = [repository for repository in answer.repositories if not repository.is_usable]
         sys.exit(Exit.REPOSITORY if unusable else Exit.OK)
     click.echo(jobs.raw_info(deployment, as_json=output == "json"), nl=False)
@@ -36,8 +40,14 @@ def show_retention(output: str) -> None:
         archived_at = deployment.postgres.archiver().last_archived_at
     except DatabaseError:
         archived_at = None  # the windows then end with their last backups
-    found = [retention.forecast(deployment, r, info, archived_at) for r in deployment.config.repositories]
+    unusable = {r.key: r for r in info.repositories if not r.is_usable}
+    readable = [r for r in deployment.config.repositories if r.key not in unusable]
+    found = [retention.forecast(deployment, r, info, archived_at) for r in readable]
     if output == "json":
         click.echo(json.dumps([each.as_json() for each in found], indent=2))
     else:
         report.print_forecasts(report.console(), found, deployment.zone)
+    for repository in unusable.values():
+        click.echo(f"repository {repository.key} cannot be read: {repository.message}", err=True)
+    if unusable:
+        sys.exit(Exit.REPOSITORY)

@@ -9,6 +9,7 @@ import click
 
 from backup import report, runs, screen, status
 from backup.deployment import Deployment
+from backup.state.gaps import Gaps
 from contract.exits import Exit
 
 
@@ -34,10 +35,14 @@ def history(limit: int, kind: str | None, output: str, *, trend: bool) -> None:
     """List the latest runs and how they ended, with durations, sizes and rates, or their trend."""
     deployment = Deployment.open()
     listed = deployment.history.recent("backup" if kind else None, what=kind, limit=limit)
+    gaps = Gaps(deployment.store).all()
     found, wal = (runs.trends(deployment, kind), runs.wal_trend(deployment)) if trend else (None, None)
     if output == "json":
-        click.echo(json.dumps(runs.as_json(listed, found, wal), indent=2))
+        answer = runs.as_json(listed, found, wal) | {"recovery_gaps": runs.gaps_as_json(gaps)}
+        click.echo(json.dumps(answer, indent=2))
     elif found is not None:
         runs.print_trends(report.console(), found, wal, deployment.zone)
     else:
-        report.console().print(runs.runs_table(listed, deployment.zone))
+        out = report.console()
+        out.print(runs.runs_table(listed, deployment.zone))
+        report.print_gaps(out, gaps, deployment.zone)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import click
 
 from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
+from backup.emergency import archive_end, gap
+from backup.emergency.gap import Gap
 from backup.notice import Notice
-from backup.pgbackrest import Info
+from backup.pgbackrest import ArchiveRange, Info
 from backup.postgres import Server
 from backup.restore import in_place, plan, timeline
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
 from backup.signals import stop_on_signals
+from backup.state.gaps import Gaps
 from backup.state.history import Beginning, Ending, State
 from contract import events
 from contract.errors import ProductError
@@ -73,9 +77,11 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
         info = jobs.read_info(deployment)
+        gaps = _gaps(deployment, info)
+        plan.require_recoverable(wanted, gaps, deployment.zone)
         made = _planned(deployment, wanted, info)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-        for name, text in plan.describe(made, deployment.now(), deployment.zone):
+        for name, text in plan.describe(made, deployment.now(), deployment.zone, gaps):
             write(f"  {name:<11} {text}")
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
@@ -89,12 +95,28 @@ def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:
     return plan.make_plan(wanted, info, newest_branch(info), deployment.now(), deployment.zone)
 
 
+def _gaps(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
+    """Return the intervals without point-in-time recovery; of one that goes on, the beginning that the archive tells."""
+    found = []
+    for each in gap.merged(Gaps(deployment.store).all(), gap.of_info(info)):
+        since = None
+        if not each.is_released and each.segment is not None:
+            since = archive_end.last_commit(deployment, each.segment, archive_end.SEGMENT_BYTES)
+        found.append(replace(each, since=since or each.since))
+    return tuple(found)
+
+
 def newest_branch(info: Info) -> timeline.Branch:
-    """Return the branch that recovery will follow: the newest timeline in the archive. Raises RepositoryError."""
-    if not info.archive:
-        return timeline.FIRST
-    archive = info.archive[-1]
-    stanza = info.stanza
+    """Return the branch that recovery will follow: the newest timeline in any archive. Raises RepositoryError.
+
+    One that was emptied and begun anew may know of none while the other repositories do.
+    """
+    present = {archive.repo: archive for archive in info.archive}  # the last of a repository is that of its present cluster
+    branches = [_newest_branch_in(info.stanza, archive) for archive in present.values()]
+    return max(branches, key=lambda branch: branch.timeline, default=timeline.FIRST)
+
+
+def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
     listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
     name = timeline.newest(pgbackrest.parse_listing(listing))
     if name is None:

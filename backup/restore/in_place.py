@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
+from backup.emergency import lever, words
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
@@ -90,6 +91,10 @@ class InPlaceRestore:
             running = self._deployment.postgres.server().system_id
             if cluster is not None and running != cluster.system_id:
                 self._say(f"the running database is another one (system identifier {running}) than the backup is of")
+                return
+            pulled = lever.read(self._deployment.postgres.archive_command())
+            if pulled is not None:  # whatever it says to be archived is in no archive
+                self._say(f"a WAL emergency is on since {words.utc(pulled.since)}: the last WAL is NOT archived")
                 return
             segment = self._deployment.postgres.switch_wal()
             arrived = self._wait_until_archived(segment)
@@ -173,7 +178,7 @@ class InPlaceRestore:
             plan.backup.repo,
             plan.backup.label,
             plan.target,
-            f'{paths.RESTORE_COMMAND} %f "%p"',
+            " ".join((f'{paths.RESTORE_COMMAND} %f "%p"', *(str(repo) for repo in plan.repositories))),
         )
 
     def _start_old_again(self, restore_id: str, message: str, hint: str) -> NoReturn:

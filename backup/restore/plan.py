@@ -6,11 +6,13 @@ before there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from backup.emergency import gap as recovery_gap
+from backup.emergency.gap import Gap
 from backup.pgbackrest import Backup, Info, RestoreTarget
 from backup.restore.timeline import Branch, parse_lsn, timeline_of
 from contract.errors import ProductError
@@ -44,12 +46,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery."""
+    """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery.
+
+    `repositories` are those that WAL comes from, in the order in which they are asked: the backup's own first, then the
+    others that could be read.
+    """
 
     wanted: Wanted
     backup: Backup
     target: RestoreTarget
     timeline: int
+    repositories: tuple[int, ...] = ()
 
     @property
     def keeps_tail(self) -> bool:
@@ -80,6 +87,12 @@ def parse_target(text: str, zone: ZoneInfo) -> datetime:
 
 def make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
     """Decide. Raises RefusedError."""
+    made = _make_plan(wanted, info, branch, now, zone)
+    others = (r.key for r in info.repositories if r.is_usable and r.key != made.backup.repo)
+    return replace(made, repositories=(made.backup.repo, *others))
+
+
+def _make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
     unusable = [repository for repository in info.repositories if not repository.is_usable]
     if unusable and len(unusable) == len(info.repositories):
         raise RefusedError(
@@ -99,6 +112,23 @@ def make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: Z
     if wanted.verb == "latest":
         return Plan(wanted, on_branch[-1], RestoreTarget("default"), branch.timeline)
     return _plan_of_time(wanted, on_branch, branch, now, zone)
+
+
+def require_recoverable(wanted: Wanted, gaps: tuple[Gap, ...], zone: ZoneInfo) -> None:
+    """Do nothing when the WAL of the wanted moment was archived. Raises RefusedError when it was given up."""
+    if wanted.at is None or (gap := recovery_gap.holding(gaps, wanted.at)) is None:
+        return
+    latest = gap.since.replace(microsecond=0) - (timedelta(0) if gap.since.microsecond else timedelta(seconds=1))
+    after = (
+        f"the next possible target after it is {_both(gap.until + STOP_PRECISION, zone)}"
+        if gap.until
+        else "after it nothing can be restored yet: `make wal-resume`"
+    )
+    raise RefusedError(
+        f"the target {_both(wanted.at, zone)} lies in an interval without point-in-time recovery: its WAL was given up in a "
+        f"WAL emergency ({_both(gap.began, zone)})",
+        f"the last possible target before it is {_both(latest, zone)}; {after}",
+    )
 
 
 def _is_on(branch: Branch, backup: Backup) -> bool:
@@ -143,8 +173,9 @@ def _both(moment: datetime, zone: ZoneInfo) -> str:
     return f"{utc} ({moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z})"
 
 
-def describe(plan: Plan, now: datetime, zone: ZoneInfo) -> tuple[tuple[str, str], ...]:
+def describe(plan: Plan, now: datetime, zone: ZoneInfo, gaps: tuple[Gap, ...] = ()) -> tuple[tuple[str, str], ...]:
     """Return the plan in words, as (name, text) pairs."""
+    going_on = next((gap for gap in gaps if not gap.is_released), None)
     backup = plan.backup
     base = f"{backup.kind} backup {backup.label}, ended {_both(backup.stopped, zone)}, repository {backup.repo}"
     if plan.wanted.verb == "latest":
@@ -152,6 +183,9 @@ def describe(plan: Plan, now: datetime, zone: ZoneInfo) -> tuple[tuple[str, str]
             "the latest state: every archived transaction, and WAL that never reached the archive",
             "nothing that is readable",
         )
+        if going_on is not None:
+            to = f"the end of the archive, {_both(going_on.since, zone)}"
+            lost = "EVERYTHING committed after that: a WAL emergency is on, and nothing was archived or backed up since"
     elif plan.wanted.verb == "backup":
         to = f"the moment this backup became consistent, {_both(backup.stopped, zone)}"
         lost = "everything committed after it"
@@ -163,6 +197,7 @@ def describe(plan: Plan, now: datetime, zone: ZoneInfo) -> tuple[tuple[str, str]
         ("restore to", to),
         ("from", base),
         ("is lost", lost),
+        *(("no recovery", recovery_gap.sentence(gap, lambda moment: _both(moment, zone))) for gap in gaps),
         ("timeline", f"follows {plan.timeline}; a new one begins when the database opens"),
         ("how", "in place: the database is stopped and its files are overwritten; this cannot be undone"),
         ("is kept", "the old pg_wal, and every backup in the repository"),

@@ -97,6 +97,15 @@ class Samples:
         self._store = store
         store.prepare(_SCHEMA)
 
+    def last_archived(self, now: datetime) -> tuple[str, datetime] | None:
+        """Return the name of what was archived last, and when: the server itself forgets it in a crash."""
+        query = (
+            "SELECT last_archived_wal, last_archived_at FROM sample "
+            "WHERE last_archived_at IS NOT NULL AND archived_count > 0 AND at <= ? ORDER BY at DESC LIMIT 1"
+        )
+        row = self._store.row(query, (int(now.timestamp()),))
+        return (row[0], datetime.fromtimestamp(row[1], UTC)) if row else None
+
     def put(self, sample: Sample) -> None:
         """Keep a look. Raises StoreError."""
         values: dict[str, Any] = {

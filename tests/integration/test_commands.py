@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from backup import jobs, pgbackrest, process
+from backup import evidence, jobs, pgbackrest, process
 from tests.integration.conftest import MakeSite
 from tests.integration.site import BUNDLED, ENCRYPTED, PLAIN, STANZA, Options, Site
 
@@ -66,7 +66,7 @@ def test_check_tells_which_segment_arrived(protected: tuple[Site, Options]) -> N
     site, _ = protected
     finished, lines = site.pgbackrest(pgbackrest.check(STANZA))
     assert finished.ok, lines
-    segment = pgbackrest.archived_segment(lines)
+    segment = evidence.archived_segment(lines)
     assert segment in site.archived_segments()
     assert not [line for line in lines if "WARN" in line]
 

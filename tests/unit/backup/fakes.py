@@ -99,6 +99,7 @@ def make_volumes(root: Path) -> Volumes:
         operation_lock=root / "operation.lock",
         database=root / "database",
         pgdata=root / "database" / "data",
+        archive_spool=root / "spool",
     )
     for directory in (volumes.config, volumes.log, volumes.database):
         directory.mkdir()
@@ -192,6 +193,9 @@ class FakePostgres(Postgres):
         self.system_id = SYSTEM_ID
         self.size = 30_000_000
         self.wal = make_wal()
+        self.newest = "00000001000000000000001A"
+        self.checkpoints = 0
+        self.tables = 3
 
     def _answer(self) -> None:
         if self.down:
@@ -229,6 +233,34 @@ class FakePostgres(Postgres):
     def switch_wal(self) -> str:
         self._answer()
         return self.switched
+
+    def newest_waiting(self) -> str | None:
+        self._answer()
+        return self.newest if self.wal.ready_segments else None
+
+    def archive_command(self) -> str:
+        self._answer()
+        return self.wal.archive_command
+
+    def set_archive_command(self, command: str) -> None:
+        """Put it in force; a lever lets go of all that waits, as the real archiver does within moments."""
+        self._answer()
+        self.wal = replace(self.wal, archive_command=command)
+        if command.startswith("true"):
+            self.waiting = 0
+            self.wal = replace(self.wal, ready_segments=0, oldest_ready_seconds=None)
+
+    def reset_archive_command(self) -> None:
+        self._answer()
+        self.wal = replace(self.wal, archive_command=make_wal().archive_command)
+
+    def checkpoint(self) -> None:
+        self._answer()
+        self.checkpoints += 1
+
+    def dumped(self) -> tuple[int, int]:
+        self._answer()
+        return self.size, self.tables
 
     def pgbackrest_version(self) -> str:
         self._answer()
@@ -389,6 +421,7 @@ def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
         },
         "error": backup.has_errors,
         "prior": backup.prior,
+        **({"annotation": dict(backup.annotations)} if backup.annotations else {}),
     }
 
 
@@ -424,6 +457,7 @@ class FakePgbackrest:
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
     segment_answer: process.Captured = field(default_factory=lambda: process.Captured(0, STORED, ""))
+    wal_dump: bytes = b"rmgr: XLOG desc: SWITCH\n"
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
 
@@ -450,7 +484,7 @@ class FakePgbackrest:
             on_line(line)
         return process.Finished(reply.exit_code, reply.lines[-25:], reply.seconds, reply.stopped_by)
 
-    def capture(self, argv: tuple[str, ...], timeout_seconds: float) -> process.Captured:
+    def capture(self, argv: tuple[str, ...], timeout_seconds: float) -> process.Captured:  # noqa: PLR0911 one for each program
         if argv[-1].endswith(".info"):  # the look at a repository before anything is written into it
             return next((answer for name, answer in self.info_files.items() if name in argv), OPENS)
         self.ran.append(argv)
@@ -461,7 +495,11 @@ class FakePgbackrest:
             state = b"shut down" if self.stopped_cleanly else b"in production"
             lines = b"Database system identifier:  %d\nDatabase cluster state:  %s\n" % (self.control_system_id, state)
             return process.Captured(0, b"pg_control version number:  1700\n" + lines, "")
-        if "expire" in argv:  # with --dry-run
+        if "pg_waldump" in argv:
+            return process.Captured(1, self.wal_dump, "pg_waldump: error: could not find the next segment")
+        if "archive-get" in argv:  # into the file that is named last
+            Path(argv[-1]).touch()
+        if {"archive-get", "expire"} & set(argv):  # the latter with --dry-run
             return process.Captured(0, b"", "")
         if argv[-1].startswith("archive/"):  # `repo-ls`, the last proof of a backup
             return self.segment_answer

@@ -25,7 +25,7 @@ def stop() -> ImpatientEvent:
 def back_up(engine: FakePgbackrest, stop: ImpatientEvent) -> Callable[..., Attempted]:
     def run(*replies: Reply, deadline: float = 1000.0) -> Attempted:
         engine.script(*replies)
-        return attempts.run_backup(STANZA, 1, "full", lambda _line: None, process.Limits(stop, deadline))
+        return attempts.run_backup(attempts.Order(STANZA, 1, "full"), lambda _line: None, process.Limits(stop, deadline))
 
     return run
 

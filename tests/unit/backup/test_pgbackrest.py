@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup import pgbackrest
+from backup import evidence, pgbackrest
 from backup.pgbackrest import ArchiveRange, Info, RepositoryStatus, RestoreTarget, UnreadableAnswerError
 from tests.unit.backup.fakes import info_json, make_backup, make_info
 
@@ -272,4 +272,4 @@ def test_a_listing_that_is_no_json_is_an_error_that_says_so() -> None:
     ],
 )
 def test_check_tells_which_segment_arrived(lines: list[str], segment: str | None) -> None:
-    assert pgbackrest.archived_segment(lines) == segment
+    assert evidence.archived_segment(lines) == segment

@@ -42,11 +42,17 @@ def test_what_is_chosen_reaches_the_supervisor(read: Read) -> None:
         "BACKUP_DISK_ALARM_PERCENT": "80",
         "BACKUP_DISK_ALARM_HOURS": "48, 12,2",
         "BACKUP_DISK_RESERVE_PERCENT": "10",
+        "BACKUP_WAL_EMERGENCY_FREE_PERCENT": "4",
     }
     found = SupervisorConfig.model_validate_json(rendered(read(POSIX | chosen))[paths.SUPERVISOR_JSON])
     assert (found.full_after, found.catch_up_jitter_seconds, found.log_format) == (14, 0, "text")
     assert found.thresholds == Thresholds(
-        late_minutes=60, archive_late_minutes=5, disk_percent=80, disk_hours=(48, 12, 2), disk_reserve_percent=10
+        late_minutes=60,
+        archive_late_minutes=5,
+        disk_percent=80,
+        disk_hours=(48, 12, 2),
+        disk_reserve_percent=10,
+        emergency_free_percent=4,
     )
 
 

@@ -34,6 +34,15 @@ NO_EFFECT = "has no effect: repository 1 is {}"
             ),
         ),
         (
+            POSIX | {"BACKUP_WAL_EMERGENCY_FREE_PERCENT": "5"},
+            Problem(
+                "BACKUP_WAL_EMERGENCY_FREE_PERCENT",
+                "is 5: below 5 percent of free space the database throws away WAL that cannot be archived; none of the "
+                "moments since can then be restored, and there are no backups until `make wal-resume`",
+                "leave it out, and an alarm asks you instead",
+            ),
+        ),
+        (
             POSIX | {"BACKUP_SCHEDULE_INCR": "0 * * * *"},
             Problem(
                 "BACKUP_RETENTION_FULL",
