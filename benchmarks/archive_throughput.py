@@ -108,26 +108,37 @@ def again(stack: Stack, names: list[str], options: str, forget: Callable[[], Non
 
 
 def throughput(far: tuple[Stack, Seaweed], near: Stack, rounds: int, names: dict[str, list[str]]) -> None:
+    """Measure and print; interrupted, the rounds that are whole."""
     stack, store = far
-    measured: dict[Variant, list[float]] = {variant: [] for variant in VARIANTS}
-    for _ in range(rounds):
-        for variant in VARIANTS:
-            if variant.delay_ms is None:
-                seconds = again(near, names["near"], variant.options, lambda: forget_in_volume(near))
-            else:
-                store.slow(variant.delay_ms)
-                seconds = again(stack, names["far"], variant.options, lambda: forget_in_store(store))
-            measured[variant].append(len(names["far"]) / seconds)
+    measured: list[dict[Variant, float]] = []
+    try:
+        for _ in range(rounds):
+            rates = {}
+            for variant in VARIANTS:
+                if variant.delay_ms is None:
+                    seconds = again(near, names["near"], variant.options, lambda: forget_in_volume(near))
+                else:
+                    store.slow(variant.delay_ms)
+                    seconds = again(stack, names["far"], variant.options, lambda: forget_in_store(store))
+                rates[variant] = len(names["far"]) / seconds
+                print(f"{variant.delay_ms} {variant.name}: {rates[variant]:.2f}", file=sys.stderr, flush=True)
+            measured.append(rates)
+    finally:
+        if measured:
+            print_rates(measured, len(names["far"]))
     store.slow(0)
-    print(f"\n| {len(names['far'])} segments, {rounds} rounds: segments/s | median | min - max | MB/s | to synchronously |")
+
+
+def print_rates(measured: list[dict[Variant, float]], segments: int) -> None:
+    print(f"\n| {segments} segments, {len(measured)} rounds: segments/s | median | min - max | MB/s | to synchronously |")
     print("| --- | --- | --- | --- | --- |")
     for variant in VARIANTS:
-        rates = measured[variant]
-        plain = measured[next(v for v in VARIANTS if v.delay_ms == variant.delay_ms)]
-        ratio = statistics.median(rate / other for rate, other in zip(rates, plain, strict=True))
+        rates = [rates[variant] for rates in measured]
+        plain = next(v for v in VARIANTS if v.delay_ms == variant.delay_ms)
+        ratio = statistics.median(rates[variant] / rates[plain] for rates in measured)
         where = "posix" if variant.delay_ms is None else f"S3, {variant.delay_ms} ms"
         megabytes = statistics.median(rates) * SEGMENT_MB
-        print(f"| {where}: {variant.name} | {spread(rates)} | {megabytes:.0f} | {ratio:.2f} |")
+        print(f"| {where}: {variant.name} | {spread(rates)} | {megabytes:.0f} | {ratio:.2f} |", flush=True)
 
 
 def backlog(stack: Stack, store: Seaweed, names: list[str], rounds: int) -> None:

@@ -11,6 +11,7 @@ parts, near and 50 ms away.
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -123,24 +124,31 @@ def seconds(act: Callable[[], object]) -> float:
 
 
 def throughput(bench: Bench, rounds: int, gigabytes: float) -> None:
-    doing = steps(bench)
-    measured: dict[str, list[float]] = {name: [] for name in doing}
-    for number in range(rounds + 1):
-        taken = {name: seconds(act) for name, act in doing.items()}
-        for name, value in taken.items():
-            if number:  # the first round warms up
-                measured[name].append(value)
-    stored = int(bench.tool("stat -c %s /var/lib/pgbackrest/plain")) / 1e9
-    print(f"\n| {gigabytes:.2f} GB, {stored:.2f} GB packed, {rounds} rounds | median, s | min - max | MB/s of the data |")
+    """Measure and print; interrupted, the rounds that are whole. The first one warms up."""
+    doing, measured = steps(bench), list[dict[str, float]]()
+    try:
+        for _ in range(rounds + 1):
+            taken = {}
+            for name, act in doing.items():
+                taken[name] = seconds(act)
+                print(f"{name}: {taken[name]:.1f} s", file=sys.stderr, flush=True)
+            measured.append(taken)
+    finally:
+        if measured[1:]:
+            print_times(measured[1:], gigabytes, int(bench.tool("stat -c %s /var/lib/pgbackrest/plain")) / 1e9)
+
+
+def print_times(measured: list[dict[str, float]], gigabytes: float, stored: float) -> None:
+    print(f"\n| {gigabytes:.2f} GB, {stored:.2f} GB packed, {len(measured)} rounds | median, s | min - max | MB/s |")
     print("| --- | --- | --- | --- |")
-    for name, values in measured.items():
-        middle = sorted(values)[len(values) // 2]
-        print(f"| {name} | {spread(values)} | {gigabytes * 1000 / middle:.0f} |")
-    names = list(measured)
+    names = list(measured[0])
+    for name in names:
+        values = [taken[name] for taken in measured]
+        print(f"| {name} | {spread(values)} | {gigabytes * 1000 / statistics.median(values):.0f} |")
     print("\n| ratio of the times, by pair | median | min - max |\n| --- | --- | --- |")
     for ours, theirs in zip(names[::2], names[1::2], strict=True):
-        ratios = [a / b for a, b in zip(measured[ours], measured[theirs], strict=True)]
-        print(f"| {ours}: {theirs} | {spread(ratios, 2)} |")
+        ratios = [taken[ours] / taken[theirs] for taken in measured]
+        print(f"| {ours}: {theirs} | {spread(ratios, 2)} |", flush=True)
 
 
 def memory(bench: Bench) -> None:
