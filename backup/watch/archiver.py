@@ -107,10 +107,14 @@ def judge(
 
 
 def _refusals(before: Refusals | None, wal: WalReading, seen: Refusals | None) -> Refusals | None:
-    """Return who does not take WAL: what is seen now, or was seen last, until an attempt succeeds."""
-    if not wal.is_failing:
-        return None
-    return before if seen is None else seen.after(before)
+    """Return who does not take WAL: what is seen now, or was seen last, until an attempt succeeds.
+
+    After a crash the server does not know any more that one has failed.
+    """
+    if wal.is_failing:
+        return before if seen is None else seen.after(before)
+    has_succeeded = wal.ready_segments == 0 or wal.last_archived_at is not None
+    return None if has_succeeded else before
 
 
 def _timed(memory: Memory, wal: WalReading, seconds: float) -> Memory:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -14,9 +15,10 @@ from backup import logs
 from backup.deployment import Deployment
 from backup.emergency import watch as emergency
 from backup.notice import Notice
+from backup.postgres import DatabaseError
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
-from backup.watch import rates, spool
+from backup.watch import pulse, rates, spool
 from backup.watch.look import look
 from backup.watch.memory import MARK, Elapsed, Memory
 from backup.watch.outage import WORKS_AGAIN
@@ -117,6 +119,7 @@ class Watch:
         self._baseline: tuple[_Before, WalReading] | None = None
         self._smoothed: float | None = None
         self._glanced: Refusals | None = None
+        self._pulsed_at: datetime | None = None
         self.is_troubled = False
 
     def glance(self, deployment: Deployment) -> None:
@@ -145,12 +148,21 @@ class Watch:
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
         if sample.wal:
             self.is_troubled = verdict.archiver in _TROUBLED
+        self._pulse(deployment, sample, verdict)
         changed = verdict.memory != self._memory
         self._memory = verdict.memory
         self._recent.append(sample)
         self._before = _Before(sample.at, monotonic)
         _tried(lambda: _keep(deployment, sample, verdict.memory if changed else None))
         return verdict
+
+    def _pulse(self, deployment: Deployment, sample: Sample, verdict: Verdict) -> None:
+        """Have an idle server archive something, so that a dead repository is noticed; when it refuses, it is looked at."""
+        if sample.wal is None or not pulse.is_due(sample.wal, verdict.archiver, sample.at, self._pulsed_at):
+            return
+        self._pulsed_at = sample.at
+        with contextlib.suppress(DatabaseError):  # the next look tells
+            deployment.postgres.switch_wal()
 
     def _with_glances(self, sample: Sample) -> Sample:
         """Return the look with what was seen of the spool since the one before."""

@@ -52,6 +52,7 @@ PURE = (
     "backup/progress.py",
     "backup/units.py",
     "backup/watch/outage.py",
+    "backup/watch/pulse.py",
     "backup/watch/readings.py",
     "backup/watch/refusals.py",
     "backup/watch/memory.py",

@@ -77,17 +77,22 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the client. Raises AssertionError when it had ended before, for then it was no witness."""
-        assert self._process is not None
-        assert self._reader is not None
-        early = self._process.poll()
-        if self._process.stdin is not None and early is None:
-            self._process.stdin.close()
+        """End the client, if that has not been done."""
+        self.close()
+
+    def close(self) -> None:
+        """End the client. Raises AssertionError when it had ended before by itself, for then it was no witness."""
+        if self._process is None or self._reader is None:
+            return
+        process, self._process = self._process, None
+        early = process.poll()
+        if process.stdin is not None and early is None:
+            process.stdin.close()
         try:
-            self._process.wait(_END_SECONDS)
+            process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
             subprocess.run(("docker", "rm", "--force", self._name), capture_output=True, check=False)
-            self._process.wait()
+            process.wait()
         self._reader.join(_END_SECONDS)
         assert early is None, f"the ledger's client ended with {early}: {self.troubles}"
 

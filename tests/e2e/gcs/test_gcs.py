@@ -43,4 +43,13 @@ def bucket(stacks: Stacks, shop: Stack) -> GcsBucket:
 
 
 class TestGcs(FullCycle):
-    """The cycle."""
+    """The cycle, and the command that the guide prints to test the connection."""
+
+    def test_the_guides_command_lists_the_bucket(self, shop: Stack) -> None:
+        address = "gs://salespider-backups"
+        assert shop.exec("backup", "gsutil", "ls", address).stdout == f"{address}/pgbackrest/\n"
+        stanza = f"{address}/pgbackrest/backup/salespider"
+        assert f"{stanza}/backup.info" in shop.exec("backup", "gsutil", "ls", stanza).stdout.splitlines()
+        assert shop.exec("backup", "gsutil", "cat", f"{stanza}/backup.info").stdout.startswith("Salted__")
+        missing = shop.exec("backup", "gsutil", "ls", f"{address}/elsewhere", check=False)
+        assert (missing.code, missing.stdout) == (14, "")

@@ -189,6 +189,7 @@ class FakePostgres(Postgres):
         self.pending_restart: tuple[str, ...] = ()
         self.version_beside = "pgBackRest 2.55.1"
         self.switched = "000000010000000000000005"
+        self.switches = 0
         self.version = "17.6"
         self.system_id = SYSTEM_ID
         self.size = 30_000_000
@@ -232,6 +233,7 @@ class FakePostgres(Postgres):
 
     def switch_wal(self) -> str:
         self._answer()
+        self.switches += 1
         return self.switched
 
     def newest_waiting(self) -> str | None:

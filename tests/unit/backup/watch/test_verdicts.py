@@ -108,9 +108,10 @@ def test_a_stall_is_told_once_when_it_is_late_again_when_it_is_critical_and_its_
     (standing,) = verdict.standing
     assert standing.message == (
         "archiving is behind: 74 WAL segments (1.2 GB) wait, the oldest for 1 h 14 min; "
-        "the latest attempt failed at 000000010000000000000006"
+        "the latest attempt failed at 000000010000000000000006; the disk lasts 2 d 14 h at the present rate of WAL"
     )
     assert standing.facts["waiting_segments"] == 74
+    assert standing.facts["full_in_hours"] == 62.1
     back = make_wal(
         last_archived_wal=f"{1:08X}{0:08X}{5 + 74:08X}",
         last_archived_at=scene.now + timedelta(seconds=50),
@@ -161,6 +162,12 @@ def test_between_two_attempts_the_reason_is_remembered_until_one_succeeds(scene:
     succeeded = {**FAILED, "last_archived_at": scene.now + timedelta(seconds=50)}
     (standing,) = scene.look(waiting(60, 25, **succeeded), refusals=refused(78)).standing
     assert "repository 2" not in standing.message
+
+
+def test_a_crash_of_the_server_forgets_no_reason(scene: Scene) -> None:
+    scene.look(waiting(74, 30, **FAILED), refusals=refused(78))
+    (standing,) = scene.look(waiting(75, 31, last_archived_at=None, last_archived_wal=None, archived_count=0)).standing
+    assert "repository 2 (bucket) takes no WAL" in standing.message
 
 
 def test_the_end_is_told_for_the_one_that_was_dead_with_how_long_and_how_much(scene: Scene) -> None:

@@ -350,3 +350,16 @@ def test_the_moment_at_which_archiving_works_again_is_kept(scene: Scene) -> None
     assert marks.moment(WORKS_AGAIN) == scene.world.clock.now
     scene.look()
     assert marks.moment(WORKS_AGAIN) == scene.world.clock.now - timedelta(minutes=1), "once"
+
+
+def test_an_idle_server_is_made_to_archive_something_every_quarter_of_an_hour(scene: Scene) -> None:
+    postgres = scene.world.postgres
+    switches = []
+    for _ in range(46):
+        scene.look()
+        switches.append(postgres.switches)
+    assert switches[-1] == 3
+    assert switches[12] == 0
+    postgres.down = "connection refused"
+    scene.look(minutes=30)
+    assert postgres.switches == 3
