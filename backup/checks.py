@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from backup import evidence, jobs, pgbackrest, policy, process, protection
 from backup.deployment import Deployment
+from backup.emergency import lever, words
 from contract import paths
 from contract import protection as protection_texts
 from contract.errors import ProductError
@@ -92,6 +93,12 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
 
 def stanza_and_archiving_work(deployment: Deployment) -> Iterator[Finding]:
     """Compare the stanza with this cluster, end a WAL segment and wait for it in the archive."""
+    pulled = lever.read(deployment.postgres.archive_command())
+    if pulled is not None:  # pgbackrest would only say that the command is not its own
+        yield Finding(
+            "archiving", False, f"WAL emergency since {words.utc(pulled.since)}: nothing is archived", words.RESUME
+        )
+        return
     lines: list[str] = []
     limits = process.Limits(deployment.stop, CHECK_TIMEOUT_SECONDS, jobs.GRACE_SECONDS)
     finished = jobs.run_patiently(pgbackrest.check(deployment.config.stanza), lines.append, limits)

@@ -25,6 +25,8 @@ from tests.e2e.small_disk import (
 from tests.e2e.stack import Stack, wait_until
 from tests.stores.store import ObjectStore
 
+SPOOL = "/var/spool/pgbackrest/archive/salespider/out"
+
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
@@ -112,6 +114,8 @@ def test_the_way_back_ends_with_a_full_backup(stack: Stack, store: ObjectStore) 
     note(stack, 4)
     fill(stack, 3)
     store.mend()
+    left = f"{SPOOL}/00000001000000000000000A.ok"  # of a segment that was given up
+    stack.exec("postgres", "sh", "-c", f"mkdir -p {SPOOL}; : > {left}")
     fulls = len(stack.backups("full"))
     result = stack.make("wal-resume")
     assert result.code == 0, result.output
@@ -122,6 +126,7 @@ def test_the_way_back_ends_with_a_full_backup(stack: Stack, store: ObjectStore) 
     assert gap["backup"] == stack.backups("full")[-1]["label"]
     assert "No point-in-time recovery" in stack.make("backup-info").stdout
     assert "no recovery" in stack.make("status").stdout
+    assert left not in stack.exec("postgres", "sh", "-c", f"ls -d {SPOOL}/*").stdout
     assert stack.backups("full")[-1]["annotation"]["wal-gap-since"] == gap["since"]
 
 
