@@ -126,7 +126,7 @@ def test_the_way_back_ends_with_a_full_backup(stack: Stack, store: ObjectStore) 
     assert gap["backup"] == stack.backups("full")[-1]["label"]
     assert "No point-in-time recovery" in stack.make("backup-info").stdout
     assert "no recovery" in stack.make("status").stdout
-    assert left not in stack.exec("postgres", "sh", "-c", f"ls -d {SPOOL}/*").stdout
+    assert left not in stack.exec("postgres", "sh", "-c", f"find {SPOOL} -type f").stdout
     assert stack.backups("full")[-1]["annotation"]["wal-gap-since"] == gap["since"]
 
 
