@@ -110,7 +110,7 @@ def describe(situation: Situation, dump: Room | None, local: Local) -> Rows:
     """Return the plan in words, as (name, text) pairs; the better way comes first when there is one."""
     wal, free = situation.wal, situation.data.free_bytes
     rows = []
-    if situation.current:
+    if situation.current and situation.dead:
         rows.append(("BETTER", f"{_better_way(situation)}: {_retire(situation.dead)}"))
     rows.append(("why", _why(situation)))
     since = "the last backup; nothing was archived since"

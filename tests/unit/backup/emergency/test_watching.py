@@ -13,6 +13,7 @@ from backup import oplock, preflight
 from backup.agenda import Agenda
 from backup.emergency import begin, lever, waiting
 from backup.emergency.gap import Gap
+from backup.pgbackrest import ArchiveRange
 from backup.preflight import NotReadyError
 from backup.state.gaps import Gaps
 from backup.watch.verdicts import Verdict
@@ -24,6 +25,7 @@ from tests.unit.backup.fakes import NOON, FakePgbackrest, World, make_backup, ma
 from tests.unit.backup.watch import conftest as disks
 
 STUCK: dict[str, Any] = {"last_failed_wal": "000000010000000000000006", "last_failed_at": NOON, "failed_count": 3}
+BEFORE_IT = "000000010000000000000019"
 Type = Callable[..., tuple[int, str, str]]
 disk = disks.disk
 
@@ -235,9 +237,9 @@ def test_it_is_pulled_and_may_be_pulled_again(world: World, engine: FakePgbackre
 
 def test_the_better_way_is_shown_and_nothing_done(world: World, engine: FakePgbackrest, command: Type) -> None:
     world.reconfigure(make_config(repositories=2))
-    engine.info = make_info(make_backup(), make_backup(repo=2))
+    archive = (ArchiveRange(1, "17-1", None, None), ArchiveRange(2, "17-1", BEFORE_IT, BEFORE_IT))
+    engine.info = make_info(make_backup(), make_backup(repo=2), archive=archive)
     world.postgres.wal = make_wal(ready_segments=20, oldest_ready_seconds=3600.0, **STUCK)
-    world.postgres.newest = "000000010000000000000006"
     code, out, err = command("wal-emergency", "plan", "--yes")
     assert code == Exit.EMERGENCY
     assert out.splitlines()[0].strip().startswith("BETTER")
