@@ -24,7 +24,6 @@ from tests.e2e.small_disk import (
 )
 from tests.e2e.stack import CommandFailedError, Stack, wait_until
 
-
 FILLER = "/var/lib/postgresql/filler"
 
 
