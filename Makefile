@@ -18,10 +18,9 @@ COMPOSE := docker compose
 IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
-.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check schedule backup-history retention
-.PHONY: adopt stanza-upgrade notify-test wal-status restore-latest restore-backup restore-pitr demo demo-down test
-.PHONY: wal-emergency wal-resume emergency-dump
-.PHONY: test-long e2e integration check help
+.PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
+.PHONY: backup-history retention adopt stanza-upgrade notify-test wal-status wal-emergency wal-resume emergency-dump
+.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -80,6 +79,9 @@ backup-info: ## list the backups
 
 backup-check: ## prove that backups work, and say what was proven
 	@$(IN_BACKUP) check
+
+storage-check: ## try each repository step by step: name, TLS, keys, list, write, read back, delete, speed; REPO=2
+	@$(IN_BACKUP) storage-check $(if $(REPO),--repo=$(REPO))
 
 schedule: ## the next ten runs, in local time and UTC
 	@$(IN_BACKUP) schedule

@@ -18,6 +18,7 @@ from backup.pgbackrest import Info
 from backup.retry import jitter_seconds, retry
 from backup.schedule import MOST_THOROUGH_FIRST, Decision, Due
 from backup.state.gaps import Gaps
+from backup.watch.outage import WORKS_AGAIN
 from contract import events
 from contract.supervisor import BackupType
 
@@ -136,11 +137,13 @@ class Agenda:
     def _unscheduled(self, repo: int, now: datetime) -> Waiting | None:
         """Return what a repository needs although nothing is due: another attempt, or its first full backup."""
         runs = self._deployment.history.backups_of(repo, RUNS_CONSIDERED)
-        again = retry(runs, now)
+        works_again = self._deployment.marks.moment(WORKS_AGAIN)
+        again = retry(runs, now, works_again)
         if again is not None:
             return Waiting(BackupRequest(again.kind, repo, "retry", again.reason), again.at)
         failed = runs[0] if runs and runs[0].state == "failed" else None
-        if failed is not None and (failed.finished or failed.started) >= self._configured_at:
+        changed_at = max(self._configured_at, works_again or _ANY_TIME)
+        if failed is not None and (failed.finished or failed.started) >= changed_at:
             return None  # trying again without a change cannot help
         if self._gaps.pending(repo) is not None:
             return Waiting(BackupRequest("full", repo, "resume", "the WAL emergency has ended"), now)

@@ -13,8 +13,9 @@ from typing import Final
 
 import tenacity
 
-from backup import logs, pgbackrest, process
+from backup import logs, pgbackrest, process, throttled
 from backup.outcome import error_line
+from backup.storage import trouble
 from contract import events
 
 GRACE_SECONDS: Final = 30.0
@@ -61,7 +62,8 @@ class Attempted:
 def run_patiently(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> process.Finished:
     """Run a pgbackrest command, and again while another pgbackrest holds its lock, for two minutes at most.
 
-    Asynchronous archiving holds the archive lock for moments at a time, which `stanza-create` needs too.
+    Asynchronous archiving holds the archive lock for moments at a time, which `stanza-create` needs too. Where a store
+    has too many requests, it is run again as well, see `backup.throttled`.
     """
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_result(lambda finished: _name(finished) == "lock-acquire"),
@@ -70,7 +72,7 @@ def run_patiently(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits)
         sleep=tenacity.sleep_using_event(limits.stop),
         retry_error_callback=_last_result,
     )
-    finished: process.Finished = retrying(process.run, argv, on_line, limits)
+    finished: process.Finished = retrying(throttled.run, argv, on_line, limits)
     return finished
 
 
@@ -85,7 +87,7 @@ def run(argv: pgbackrest.Argv, on_line: Lines, limits: process.Limits) -> Attemp
         return finished
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_result(lambda finished: not finished.stopped_by and _name(finished) in PASSING),
+        retry=tenacity.retry_if_result(_may_pass),
         wait=tenacity.wait_random_exponential(multiplier=FIRST_WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
         stop=tenacity.stop_any(
             tenacity.stop_after_attempt(MOST_ATTEMPTS),
@@ -118,6 +120,14 @@ def run_backup(order: Order, on_line: Lines, limits: process.Limits) -> Attempte
 
 def _name(finished: process.Finished) -> str:
     return pgbackrest.meaning(finished.exit_code).name
+
+
+def _may_pass(finished: process.Finished) -> bool:
+    """Tell a failure of the moment, by its code and its words: a store that refuses the key will refuse it again."""
+    if finished.stopped_by or _name(finished) not in PASSING:
+        return False
+    known = trouble.explain("\n".join(finished.tail), finished.exit_code)
+    return known is None or known.may_pass
 
 
 def _last_result(state: tenacity.RetryCallState) -> process.Finished | None:

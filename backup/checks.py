@@ -7,12 +7,13 @@ means by "are my backups all right", and names each thing that is not, with the 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
-from backup import evidence, jobs, pgbackrest, policy, process, protection
+from backup import evidence, jobs, pgbackrest, placement, policy, process, protection, subset
 from backup.deployment import Deployment
 from backup.emergency import lever, words
+from backup.storage import trouble
 from contract import paths
 from contract import protection as protection_texts
 from contract.errors import ProductError
@@ -67,18 +68,20 @@ def versions_are_equal(deployment: Deployment) -> Iterator[Finding]:
 def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
     """Read every repository with the configured passphrase, and write a file into it."""
     info = jobs.read_info(deployment)
+    usable = {repository.key for repository in info.repositories if repository.is_usable}
     for repository in info.repositories:
         if not repository.is_usable:
-            yield Finding(
-                "repository",
-                False,
-                f"repository {repository.key}: {repository.message}",
-                "run `make config-regenerate`",
-            )
-            return
+            known = trouble.explain(repository.message, 0, placement.of(deployment, repository.key))
+            said = f"repository {repository.key}: {repository.message}"
+            general = "see what it says above, and `make status`" if usable else "run `make config-regenerate`"
+            yield Finding("repository", False, known.sentence if known else said, known.hint if known else general)
+    if not usable:
+        return
     # A repository in an object store is written by the archiving check, which waits for a segment in each of them.
     for directory in (
-        r.directory or str(paths.repository(r.key)) for r in deployment.config.repositories if r.type == "posix"
+        r.directory or str(paths.repository(r.key))
+        for r in deployment.config.repositories
+        if r.type == "posix" and r.key in usable
     ):
         try:
             with tempfile.NamedTemporaryFile(dir=directory, prefix=".write-test-"):
@@ -87,26 +90,39 @@ def repository_reads_and_writes(deployment: Deployment) -> Iterator[Finding]:
             hint = "check owner (uid 999), mode and free space of the repository"
             yield Finding("repository", False, f"{directory}: not writable ({error.strerror})", hint)
             return
-    ciphers = ", ".join(sorted({repository.cipher for repository in info.repositories}))
-    yield Finding("repository", True, f"read, decrypted (cipher {ciphers}) and written; {len(info.backups)} backups listed")
+    ciphers = ", ".join(sorted({repository.cipher for repository in info.repositories if repository.key in usable}))
+    which = f"{_named(usable)} " if len(info.repositories) > 1 else ""
+    seen = f"{which}read, decrypted (cipher {ciphers}) and written; {len(info.backups)} backups listed"
+    yield Finding("repository", True, seen)
+
+
+def _named(keys: Collection[int]) -> str:
+    return f"repositor{'ies' if len(keys) > 1 else 'y'} {', '.join(str(key) for key in sorted(keys))}"
 
 
 def stanza_and_archiving_work(deployment: Deployment) -> Iterator[Finding]:
-    """Compare the stanza with this cluster, end a WAL segment and wait for it in the archive."""
+    """Compare the stanza with this cluster, end a WAL segment and wait for it in the archive of every readable repository.
+
+    One that cannot be read is a finding of the look before, and would only hide whether the others are kept current.
+    """
     pulled = lever.read(deployment.postgres.archive_command())
     if pulled is not None:  # pgbackrest would only say that the command is not its own
-        yield Finding(
-            "archiving", False, f"WAL emergency since {words.utc(pulled.since)}: nothing is archived", words.RESUME
-        )
+        since = words.utc(pulled.since)
+        yield Finding("archiving", False, f"WAL emergency since {since}: nothing is archived", words.RESUME)
+        return
+    usable = {repository.key for repository in jobs.read_info(deployment).repositories if repository.is_usable}
+    if not usable:
         return
     lines: list[str] = []
     limits = process.Limits(deployment.stop, CHECK_TIMEOUT_SECONDS, jobs.GRACE_SECONDS)
-    finished = jobs.run_patiently(pgbackrest.check(deployment.config.stanza), lines.append, limits)
+    with subset.included(deployment, usable) as include:
+        finished = jobs.run_patiently(pgbackrest.check(deployment.config.stanza, include), lines.append, limits)
     segment = evidence.archived_segment(lines)
     if finished.ok and segment:
         system_id = deployment.postgres.server().system_id
         yield Finding("stanza", True, f"valid for this cluster (system identifier {system_id})")
-        yield Finding("archiving", True, f"WAL segment {segment} was ended, pushed, and seen in the archive")
+        where = f" of {_named(usable)}" if len(deployment.config.repositories) > 1 else ""
+        yield Finding("archiving", True, f"WAL segment {segment} was ended, pushed, and seen in the archive{where}")
         return
     meaning = pgbackrest.meaning(finished.exit_code)
     errors = [line.split("ERROR:", 1)[1].strip() for line in lines if "ERROR:" in line]

@@ -23,6 +23,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "schedule": ("backup.schedule_command", "show"),
     "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),
     "status": ("backup.commands.looking", "show_status"),
+    "storage-check": ("backup.commands.storing", "storage_check"),
     "supervise": ("backup.commands.supervising", "supervise"),
     "wal-emergency": ("backup.emergency.command", "wal_emergency"),
     "wal-resume": ("backup.emergency.command", "wal_resume"),

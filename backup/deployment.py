@@ -78,6 +78,7 @@ class Volumes:
     operation_lock: Path = paths.OPERATION_LOCK
     database: Path = paths.DATABASE_VOLUME
     pgdata: Path = paths.PGDATA
+    archive_spool: Path = paths.SPOOL_OF_POSTGRES
 
     @property
     def supervisor_lock(self) -> Path:

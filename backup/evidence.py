@@ -64,6 +64,18 @@ def is_stored(stdout: bytes) -> bool:
         raise UnreadableAnswerError(f"pgbackrest repo-ls printed no listing: {error}") from error
 
 
+def verify(stanza: str, repo: int, label: str) -> Argv:
+    """Return the command that reads a backup and its WAL back and compares every checksum; its exit code proves nothing."""
+    options = (f"--repo={repo}", f"--set={label}", "--output=text", "--verbose", "--log-level-console=off")
+    return ("pgbackrest", f"--stanza={stanza}", *options, "verify")
+
+
+def is_verified(stdout: bytes) -> bool:
+    """Tell whether `verify` found all as it should be: it says so, and ends with 0 whatever it has found (2.55.1)."""
+    lines = [line.strip() for line in stdout.decode("utf-8", "replace").splitlines()]
+    return "status: ok" in lines and not any(line.startswith("status: error") for line in lines)
+
+
 def archived_segment(lines: Sequence[str]) -> str | None:
     """Return the WAL segment that `check` reports as archived, or None when it reports none."""
     marker = "successfully archived to"

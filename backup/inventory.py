@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from backup import pgbackrest, process
+from backup import merging, pgbackrest, throttled
 from backup.deployment import Deployment
 from contract.errors import ProductError
 from contract.exits import Exit
 
 INFO_TIMEOUT_SECONDS: Final = 120.0
+ONE_OF_SEVERAL_SECONDS: Final = 45.0
+"""How long one repository of several is waited for. pgbackrest makes up to nine attempts of `IO_SECONDS` each."""
+
+IO_SECONDS: Final = 4
 
 
 class RepositoryError(ProductError):
@@ -22,13 +27,40 @@ class RepositoryError(ProductError):
 def read_info(deployment: Deployment, repo: int | None = None) -> pgbackrest.Info:
     """Ask pgbackrest what the repositories hold, or one of them: then another that is out of reach costs no time.
 
-    Raises RepositoryError when it cannot be asked at all. A single unreadable repository raises nothing: it stands in the
+    Several are asked side by side, each alone: one that swallows what is sent must not silence the others. Raises
+    RepositoryError when nobody can be asked at all. A single unreadable repository raises nothing: it stands in the
     answer's `repositories`.
     """
+    keys = [repository.key for repository in deployment.config.repositories]
+    if repo is None and len(keys) > 1:
+        return _all(deployment, keys)
     try:
         return pgbackrest.parse_info(raw_info(deployment, as_json=True, repo=repo), deployment.config.stanza)
     except pgbackrest.UnreadableAnswerError as error:
         raise RepositoryError(str(error), hint="run `pgbackrest info` by hand in the backup container") from error
+
+
+def _all(deployment: Deployment, keys: list[int]) -> pgbackrest.Info:
+    stanza = deployment.config.stanza
+    with ThreadPoolExecutor(max_workers=len(keys)) as pool:
+        answers = list(pool.map(lambda key: _one(stanza, key), keys))
+    failures = [answer for answer in answers if isinstance(answer, RepositoryError)]
+    if len(failures) == len(keys):
+        raise failures[0]
+    pairs = zip(keys, answers, strict=True)
+    return merging.merged(
+        stanza, [merging.unanswered(stanza, key, a.message) if isinstance(a, RepositoryError) else a for key, a in pairs]
+    )
+
+
+def _one(stanza: str, repo: int) -> pgbackrest.Info | RepositoryError:
+    argv = pgbackrest.hurried_info(stanza, repo, IO_SECONDS)
+    try:
+        return pgbackrest.parse_info(ask(argv, "info", ONE_OF_SEVERAL_SECONDS), stanza)
+    except RepositoryError as error:
+        return error
+    except pgbackrest.UnreadableAnswerError as error:
+        return RepositoryError(str(error), hint="run `pgbackrest info` by hand in the backup container")
 
 
 def raw_info(deployment: Deployment, *, as_json: bool, repo: int | None = None) -> bytes:
@@ -38,7 +70,7 @@ def raw_info(deployment: Deployment, *, as_json: bool, repo: int | None = None) 
 
 def ask(argv: pgbackrest.Argv, verb: str, timeout_seconds: float = INFO_TIMEOUT_SECONDS) -> bytes:
     """Return what a reading command of pgbackrest prints. Raises RepositoryError when it fails."""
-    answer = process.capture(argv, timeout_seconds)
+    answer = throttled.capture(argv, timeout_seconds)
     if answer.exit_code == 0:
         return answer.stdout
     meaning = pgbackrest.meaning(answer.exit_code)

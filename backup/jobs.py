@@ -1,4 +1,4 @@
-"""The jobs: a backup from the lock to the last word about it, and the creation of the stanza.
+"""The job: a backup from the lock to the last word about it. The creation of the stanza is in `backup.stanza`.
 
 A scheduled backup and one that an operator asked for are this same code: the same lock, the same record, the same
 questions before and the same proof after. Exit code 0 is not success; see `backup.proof`.
@@ -6,7 +6,6 @@ questions before and the same proof after. Exit code 0 is not success; see `back
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -18,13 +17,10 @@ from backup import (
     live,
     logs,
     oplock,
-    pgbackrest,
     placement,
     preflight,
     process,
     proof,
-    protection,
-    repository_key,
     retention,
     schedule,
 )
@@ -36,17 +32,18 @@ from backup.notice import Fact, Notice
 from backup.notify.heartbeat import heartbeat
 from backup.outcome import BackupRequest, Outcome, error_line, judged
 from backup.preflight import NotReadyError, Ready
+from backup.stanza import SHORTEST_DEADLINE_SECONDS, create_stanza
 from backup.state.alarms import Alarm
 from backup.state.gaps import Gaps
 from backup.state.history import Beginning
 from contract import events
-from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
 __all__ = [
     "GRACE_SECONDS",
     "PROGRESS_SECONDS",
+    "SHORTEST_DEADLINE_SECONDS",
     "BackupRequest",
     "Outcome",
     "RepositoryError",
@@ -60,48 +57,9 @@ __all__ = [
 ]
 
 PROGRESS_SECONDS: Final = 3.0
-SHORTEST_DEADLINE_SECONDS: Final = 6 * 3600.0
 LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
 REMEMBERED_RUNS: Final = 2000
 """How many runs are looked at for the type of the next one: a month of hourly ones in two repositories."""
-
-
-def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Outcome:
-    """Create the stanza in every repository; does nothing where it is there and valid. Never upgrades one.
-
-    Writes nothing unless the configured passphrase opens each repository and they are of the running cluster, and
-    afterwards remembers the passphrases as used.
-    """
-    if troubles := repository_key.trouble(deployment):
-        message = "; ".join(each.message for each in troubles)
-        return Outcome("failed", Exit.REPOSITORY, message, troubles[0].hint)
-    if (refusal := _identity_refusal(deployment)) is not None:
-        return refusal
-    finished = run_patiently(
-        pgbackrest.stanza_create(deployment.config.stanza),
-        on_line,
-        process.Limits(deployment.stop, SHORTEST_DEADLINE_SECONDS, GRACE_SECONDS),
-    )
-    outcome = judged(finished, "stanza-create")
-    return _remembered(deployment, outcome) if outcome.state == "succeeded" else outcome
-
-
-def _identity_refusal(deployment: Deployment) -> Outcome | None:
-    """Return the failure of a job that must not begin: another cluster runs, or that cannot be told. Keeps the alarm."""
-    try:
-        objection = identity.guard(deployment, deployment.postgres.server(), read_info(deployment))
-    except ProductError as error:
-        return Outcome("failed", error.exit_code, error.message, error.hint)
-    return None if objection is None else Outcome("failed", Exit.ANOTHER_CLUSTER, objection.message, objection.hint)
-
-
-def _remembered(deployment: Deployment, outcome: Outcome) -> Outcome:
-    try:
-        protection.remember(deployment)
-    except OSError as error:
-        message = f"the passphrases in use cannot be written down: {error.filename}: {error.strerror}"
-        return Outcome("failed", Exit.REPOSITORY, message, "check the free space of the volume backup-state")
-    return outcome
 
 
 # --- a backup ---------------------------------------------------------------------------------------------------------
@@ -197,7 +155,8 @@ def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Ou
         gap = Gaps(deployment.store).pending(request.repo)
         order = attempts.Order(deployment.config.stanza, request.repo, kind, gap.annotations() if gap else ())
         attempted = attempts.run_backup(order, on_line, limits)
-    return replace(judged(attempted.finished, f"{kind} backup"), attempts=attempted.attempts, kind=kind)
+    judgement = judged(attempted.finished, f"{kind} backup", placement.of(deployment, request.repo))
+    return replace(judgement, attempts=attempted.attempts, kind=kind)
 
 
 def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven: proof.Proof) -> None:

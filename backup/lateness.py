@@ -14,7 +14,7 @@ from typing import Final
 
 from backup import policy, survey
 from backup.deployment import Deployment
-from backup.pgbackrest import Info
+from backup.losses import remember as remember  # noqa: PLC0414 part of what this module offers
 from backup.state.alarms import Alarm
 from backup.state.holdings import Holdings, Known
 from contract import events
@@ -43,14 +43,6 @@ class Late:
 def key(repo: int, kind: BackupType) -> str:
     """Return the key of the alarm for a missing backup."""
     return f"{_KEY}:{repo}:{kind}"
-
-
-def remember(deployment: Deployment, info: Info) -> None:
-    """Write down what the repositories hold; one that could not be read keeps what was known of it. Raises StoreError."""
-    usable = {repository.key for repository in info.repositories if repository.is_usable}
-    seen = {repo: tuple(backup for backup in info.backups if backup.repo == repo) for repo in usable}
-    kept = {repository.key for repository in deployment.config.repositories}
-    Holdings(deployment.store).put(seen, kept, deployment.now())
 
 
 def judge(deployment: Deployment) -> None:

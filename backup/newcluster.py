@@ -12,12 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from backup import pgbackrest, process
+from backup import merging, pgbackrest, process
+from backup.storage import trouble
+from backup.storage.place import Place
 from contract import paths
 
 INFO_TIMEOUT_SECONDS = 60.0
+IO_SECONDS = 5
 
 _LONGEST_REASON = 300
 
@@ -25,18 +29,29 @@ _LONGEST_REASON = 300
 _HARMLESS = (0, 1, 2)
 
 
-def reason_against(info: pgbackrest.Info) -> str | None:
-    """Return why no new cluster may be created beside this repository, or None when that is proven harmless."""
+def reason_against(info: pgbackrest.Info, places: Mapping[int, Place] | None = None) -> str | None:
+    """Return why no new cluster may be created beside these repositories, or None when that is proven harmless.
+
+    What one of them holds says more than that another cannot be read, and stands first. `places` are the repositories by
+    number, for the words about one that cannot be read.
+    """
     if not info.repositories:
         return "pgbackrest info names no repository"
-    for repository in info.repositories:
-        if repository.code not in _HARMLESS:
-            return f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
+    reasons = []
     if info.backups:
         latest = info.backups[-1]
-        count = len(info.backups)
-        return f"the repository holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})"
-    return None
+        where = f"repository {latest.repo}" if len(info.repositories) > 1 else "the repository"
+        count = sum(backup.repo == latest.repo for backup in info.backups)
+        reasons.append(f"{where} holds {count} backup{'s' if count > 1 else ''} of this database (latest: {latest.label})")
+    reasons += [_unreadable(each, places or {}) for each in info.repositories if each.code not in _HARMLESS]
+    return "; ".join(reasons) or None
+
+
+def _unreadable(repository: pgbackrest.RepositoryStatus, places: Mapping[int, Place]) -> str:
+    known = trouble.explain(repository.message, 0, places.get(repository.key, Place(repository.key)))
+    if known is not None:
+        return f"{known.sentence}; {known.hint}"
+    return f"repository {repository.key} cannot be read ({_in_one_line(repository.message)})"
 
 
 def _in_one_line(text: str) -> str:
@@ -52,19 +67,32 @@ def examine(config: Path) -> str | None:
     try:
         supervisor = json.loads((config / paths.SUPERVISOR_JSON).read_text("utf-8"))
         mode, stanza = supervisor["mode"], supervisor["stanza"]
+        known = (Place(each["key"], each["type"], each["location"]) for each in supervisor.get("repositories", ()))
+        places = {place.key or 1: place for place in known}
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"the configuration cannot be read ({error})"
     if mode != "backups":
         return None
-    answer = process.capture(pgbackrest.info(stanza), INFO_TIMEOUT_SECONDS)
+    if len(places) < 2:  # noqa: PLR2004 one repository, or whatever pgbackrest finds in its configuration
+        found = _ask(pgbackrest.info(stanza), stanza)
+        return found if isinstance(found, str) else reason_against(found, places)
+    answers = []
+    for key in places:  # each alone: one that does not answer must not hide what the others hold
+        told = _ask(pgbackrest.hurried_info(stanza, key, IO_SECONDS), stanza)
+        answers.append(merging.unanswered(stanza, key, told) if isinstance(told, str) else told)
+    return reason_against(merging.merged(stanza, answers), places)
+
+
+def _ask(argv: pgbackrest.Argv, stanza: str) -> pgbackrest.Info | str:
+    """Return what pgbackrest tells, or why it tells nothing."""
+    answer = process.capture(argv, INFO_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         name = pgbackrest.meaning(answer.exit_code).name
         return f"pgbackrest info failed with exit code {answer.exit_code} ({name}): {_in_one_line(answer.stderr)}"
     try:
-        info = pgbackrest.parse_info(answer.stdout, stanza)
+        return pgbackrest.parse_info(answer.stdout, stanza)
     except pgbackrest.UnreadableAnswerError as error:
         return str(error)
-    return reason_against(info)
 
 
 def main() -> int:

@@ -8,6 +8,8 @@ from typing import Literal, Self
 from backup import pgbackrest
 from backup.process import Finished
 from backup.state.history import Ending, Sizes, State
+from backup.storage import trouble
+from backup.storage.place import Place
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
@@ -68,8 +70,8 @@ class Outcome:
         )
 
 
-def judged(finished: Finished, what: str) -> Outcome:
-    """Return what the end of a pgbackrest command means; `what` names the command for people."""
+def judged(finished: Finished, what: str, place: Place | None = None) -> Outcome:
+    """Return what the end of a pgbackrest command means; `what` names the command for people, `place` its repository."""
     meaning = pgbackrest.meaning(finished.exit_code)
     tail, seconds, code = finished.tail, finished.seconds, finished.exit_code
     if finished.stopped_by == "stop":
@@ -77,10 +79,20 @@ def judged(finished: Finished, what: str) -> Outcome:
     if finished.stopped_by == "deadline":
         message = f"{what}: stopped after {seconds / 3600:.1f} hours, its deadline"
         return Outcome("failed", code, message, "see the log for what it waited for", None, seconds, tail)
+    if (known := _storage_trouble(finished, place)) is not None:
+        message = f"{what}: {known.sentence}"
+        return Outcome("failed", code, message, known.hint, None, seconds, tail, retryable=known.may_pass)
     if code != 0:
         message = f"{what}: pgbackrest exit code {code} ({meaning.name}){error_line(tail)}"
         return Outcome("failed", code, message, meaning.hint, None, seconds, tail, retryable=meaning.retry)
     return Outcome("succeeded", Exit.OK, what, "", None, seconds, tail)
+
+
+def _storage_trouble(finished: Finished, place: Place | None) -> trouble.Trouble | None:
+    """Return what a failure says about a store, if it is about one."""
+    if finished.exit_code == 0 or (place is not None and place.type == "posix"):
+        return None
+    return trouble.explain("\n".join(finished.tail), finished.exit_code, place)
 
 
 def error_line(tail: tuple[str, ...]) -> str:

@@ -104,9 +104,12 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotati
     return _command(stanza, "backup", f"--repo={repo}", f"--type={kind}", "--no-expire-auto", *noted, *told)
 
 
-def stanza_create(stanza: str) -> Argv:
-    """Return the command that creates the stanza in every repository; it accepts no `--repo` and may be repeated."""
-    return _command(stanza, "stanza-create", _TOLD)
+def stanza_create(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that creates the stanza in every repository, or in those of `include`; it may be repeated.
+
+    It accepts no `--repo`; `include` is a directory with a configuration of only some of them, see `backup.subset`.
+    """
+    return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def stanza_upgrade(stanza: str) -> Argv:
@@ -125,9 +128,9 @@ def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
     return _command(stanza, "expire", f"--repo={repo}", *(("--dry-run",) if dry_run else ()), _TOLD)
 
 
-def check(stanza: str) -> Argv:
-    """Return the command that pushes one WAL segment and waits for it; it switches a segment at every call."""
-    return _command(stanza, "check", _TOLD)
+def check(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that pushes one WAL segment and waits for it everywhere; it switches a segment at every call."""
+    return _command(stanza, "check", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
@@ -140,12 +143,18 @@ def info(stanza: str, *, as_json: bool = True, repo: int | None = None) -> Argv:
     return _command(stanza, "info", *options, f"--output={output}", "--log-level-console=off", "--log-level-stderr=warn")
 
 
-def hurried_info(stanza: str, repo: int) -> Argv:
+def hurried_info(stanza: str, repo: int, io_timeout_seconds: int = 1) -> Argv:
     """Return the command that lists one repository's backups, and gives up on an object store that does not answer.
 
     pgbackrest retries within the timeout: one of a second makes three to nine.
     """
-    options = (f"--repo={repo}", "--io-timeout=1", "--output=json", "--log-level-console=off", "--log-level-stderr=warn")
+    options = (
+        f"--repo={repo}",
+        f"--io-timeout={io_timeout_seconds}",
+        "--output=json",
+        "--log-level-console=off",
+        "--log-level-stderr=warn",
+    )
     return _command(stanza, "info", *options)
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup import identity, inventory, repository_key, space
+from backup import identity, inventory, lateness, repository_key, space
 from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.inventory import RepositoryError
 from backup.pgbackrest import Info
 from backup.postgres import DatabaseError, Server
+from backup.storage import trouble
+from backup.storage.place import Place
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -64,7 +66,8 @@ def _look(deployment: Deployment, repository: Repository) -> Ready:
     _require_archiving(deployment)
     _require_repository(deployment, repository)
     info = inventory.read_info(deployment, repository.key)
-    _require_stanza(info, repository.key)
+    lateness.remember(deployment, info)
+    _require_stanza(info, repository)
     objection = identity.guard(deployment, server, info)
     if objection is not None:
         raise NotReadyError(objection.message, objection.hint, Exit.ANOTHER_CLUSTER, retryable=False)
@@ -98,17 +101,21 @@ def _require_archiving(deployment: Deployment) -> None:
 
 
 def _require_repository(deployment: Deployment, repository: Repository) -> None:
-    trouble = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS, IO_SECONDS)
-    if trouble is not None:
-        raise NotReadyError(trouble.message, trouble.hint, Exit.REPOSITORY, retryable=trouble.may_pass)
+    found = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS, IO_SECONDS)
+    if found is not None:
+        raise NotReadyError(found.message, found.hint, Exit.REPOSITORY, retryable=found.may_pass)
 
 
-def _require_stanza(info: Info, repo: int) -> None:
+def _require_stanza(info: Info, repository: Repository) -> None:
+    repo = repository.key
     status = next((r for r in info.repositories if r.key == repo), None)
     if status is None or status.code in _MISSING_STANZA:
-        hint = "was it emptied? `docker restart salespider-backup` creates the stanza again"
-        raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=False)
+        hint = "was it emptied? the supervisor creates the stanza again within minutes; see `make status`"
+        raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=True)
     if not status.is_usable:  # without a list from before, any backup would look like the new one
+        place = Place(repo, repository.type, repository.location)
+        if repository.type != "posix" and (known := trouble.explain(status.message, 0, place)) is not None:
+            raise NotReadyError(known.sentence, known.hint, Exit.REPOSITORY, retryable=known.may_pass)
         message, hint = f"repository {repo}: {status.message}", "run `make backup-check`"
         raise NotReadyError(message, hint, Exit.REPOSITORY, retryable=True)
 

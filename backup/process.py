@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, Final, Literal
+from typing import IO, Final, Literal, NoReturn
 
 TAIL_LINES: Final = 25
 POLL_SECONDS: Final = 0.05
@@ -94,12 +95,15 @@ def run(argv: tuple[str, ...], on_line: Callable[[str], None], limits: Limits) -
     return Finished(process.returncode, tuple(tail), time.monotonic() - started, stopped_by)
 
 
-def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
-    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9."""
-    return _capture(argv, timeout_seconds, subprocess.DEVNULL)
+def capture(argv: tuple[str, ...], timeout_seconds: float, given: bytes | None = None) -> Captured:
+    """Run a short program and return what it printed. One that takes longer is killed and has exit code -9.
+
+    `given` is what it reads from its standard input; nothing, unless it is given.
+    """
+    return _capture(argv, timeout_seconds, subprocess.DEVNULL if given is None else subprocess.PIPE, given)
 
 
-def _capture(argv: tuple[str, ...], timeout_seconds: float, stdin: int | None) -> Captured:
+def _capture(argv: tuple[str, ...], timeout_seconds: float, stdin: int | None, given: bytes | None = None) -> Captured:
     with subprocess.Popen(
         argv,
         stdin=stdin,
@@ -109,13 +113,20 @@ def _capture(argv: tuple[str, ...], timeout_seconds: float, stdin: int | None) -
         start_new_session=True,
     ) as process:
         try:
-            stdout, stderr = process.communicate(timeout=timeout_seconds)
+            stdout, stderr = process.communicate(given, timeout=timeout_seconds)
         except subprocess.TimeoutExpired:
             _kill_rest(process)
             stdout, stderr = process.communicate()
         finally:
             _kill_rest(process)
     return Captured(process.returncode, stdout, stderr.decode("utf-8", "replace"))
+
+
+def become(argv: tuple[str, ...], variables: Mapping[str, str | None]) -> NoReturn:
+    """Replace this process by a program, which inherits the environment with these variables set, or taken away (None)."""
+    kept = {name: value for name, value in os.environ.items() if name not in variables}
+    added = {name: value for name, value in variables.items() if value is not None}
+    os.execve(argv[0] if "/" in argv[0] else shutil.which(argv[0]) or argv[0], argv, kept | added)  # noqa: S606 no shell is meant
 
 
 def hand_through(argv: tuple[str, ...], timeout_seconds: float) -> Captured:

@@ -1,6 +1,7 @@
-"""The thread that holds what was promised against what is there, once a minute: the right cluster, backups in time, a kit.
+"""The thread that holds what was promised against what is there, once a minute.
 
-Apart from the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
+Promised are backups of the right cluster, in time, in repositories that are not lost, and a recovery kit. It is apart from
+the loop because it may have to ask a repository, and apart from the watcher because that must not wait for one.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from backup import identity, lateness, logs, protection
+from backup import identity, lateness, logs, losses, protection
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError
 from backup.state.store import StoreError
@@ -52,6 +53,7 @@ def look(deployment: Deployment) -> None:
     try:
         _look_at_the_cluster(deployment)
         lateness.judge(deployment)
+        losses.judge(deployment)
         protection.judge(deployment)
     except StoreError as error:
         hint = "see the free space of the volume backup-state"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +23,8 @@ def present(deployment: Deployment) -> dict[int, str | None]:
     return {repository.key: repository.passphrase_fingerprint for repository in deployment.config.repositories}
 
 
-def remember(deployment: Deployment) -> None:
-    """Write down that the present passphrases have been used, so that setup never replaces them. Raises OSError.
+def remember(deployment: Deployment, keys: Collection[int]) -> None:
+    """Write down that these repositories' passphrases have been used, so that setup never replaces them. Raises OSError.
 
     A record that cannot be understood is left as it is: setup takes every passphrase for a used one then.
     """
@@ -34,7 +35,7 @@ def remember(deployment: Deployment) -> None:
         before = UsedPassphrases(used={})
     except ValidationError:
         return
-    now = before.adding(present(deployment))
+    now = before.adding({key: fingerprint for key, fingerprint in present(deployment).items() if key in keys})
     if now != before:
         _replace(file, now.model_dump_json(indent=2) + "\n")
 

@@ -8,12 +8,15 @@ wrong key passes the padding by chance. The text must begin as every info file d
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from backup import pgbackrest, process
+from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
+from backup.storage import trouble as storage
+from backup.storage.place import Place
 from contract.supervisor import Repository
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -65,8 +68,15 @@ def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
 
 def trouble(deployment: Deployment) -> tuple[Trouble, ...]:
     """Ask every repository; return those that must not be written to, each with why and what to do."""
-    found = (trouble_of(deployment.config.stanza, repository) for repository in deployment.config.repositories)
-    return tuple(each for each in found if each is not None)
+    return tuple(troubles(deployment).values())
+
+
+def troubles(deployment: Deployment) -> dict[int, Trouble]:
+    """Ask every repository, side by side; return what is wrong, by the numbers of those that must not be written to."""
+    repositories = deployment.config.repositories
+    with ThreadPoolExecutor(max_workers=len(repositories) or 1) as pool:
+        found = pool.map(lambda repository: trouble_of(deployment.config.stanza, repository), repositories)
+        return {r.key: each for r, each in zip(repositories, found, strict=True) if each is not None}
 
 
 def trouble_of(
@@ -75,7 +85,7 @@ def trouble_of(
     """Ask one repository; return why it must not be written to, or None. An answer may take the timeout."""
     for path in (f"archive/{stanza}/archive.info", f"backup/{stanza}/backup.info"):
         argv = pgbackrest.read_info_file(stanza, repository.key, path, io_timeout_seconds)
-        answer = process.capture(argv, timeout_seconds)
+        answer = throttled.capture(argv, timeout_seconds)
         if answer.exit_code == _TIMED_OUT:
             where = f"repository {repository.key} ({repository.location})"
             hint = "check the network between this host and the repository, and the repository's own state"
@@ -99,6 +109,9 @@ def _told(verdict: Verdict, repository: Repository, answer: process.Captured) ->
     if verdict is Verdict.ENCRYPTED:
         hint = f"set {variable}_TYPE=aes-256-cbc in .env, then `make deploy`; encryption cannot be switched off either"
         return Trouble(f"{where}: it is encrypted, but no passphrase is configured", hint)
+    known = storage.explain(answer.stderr, answer.exit_code, Place(repository.key, repository.type, repository.location))
+    if known is not None:
+        return Trouble(known.sentence, known.hint, known.may_pass)
     meaning = pgbackrest.meaning(answer.exit_code)
     said = "".join(c if c.isprintable() or c == "\n" else "?" for c in answer.stderr).strip().splitlines()
     detail = f": {said[0]}" if said else ""

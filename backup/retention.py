@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from backup import expiry, identity, logs, pgbackrest, policy, process
+from backup import expiry, identity, logs, pgbackrest, policy, process, throttled
 from backup.deployment import Deployment
 from backup.expiry import Removal
 from backup.pgbackrest import Info
@@ -84,7 +84,8 @@ def alarm_key(repo: int) -> str:
 
 def dry_run(deployment: Deployment, repo: int) -> Removal:
     """Ask pgbackrest what it would remove. Raises RetentionError."""
-    answer = process.capture(pgbackrest.expire(deployment.config.stanza, repo, dry_run=True), DRY_RUN_TIMEOUT_SECONDS)
+    argv = pgbackrest.expire(deployment.config.stanza, repo, dry_run=True)
+    answer = throttled.capture(argv, DRY_RUN_TIMEOUT_SECONDS, deployment.stop)
     lines = answer.stdout.decode("utf-8", "replace").splitlines()
     if answer.exit_code != 0:
         message, hint = _failure(answer.exit_code, (*lines, *answer.stderr.splitlines()))
@@ -140,7 +141,7 @@ def _expire(deployment: Deployment, repo: int, info: Info, on_line: Callable[[st
 
 def _carried_out(deployment: Deployment, repo: int, removal: Removal, on_line: Callable[[str], None]) -> Expired:
     limits = process.Limits(deployment.stop, EXPIRE_DEADLINE_SECONDS, GRACE_SECONDS)
-    finished = process.run(pgbackrest.expire(deployment.config.stanza, repo), on_line, limits)
+    finished = throttled.run(pgbackrest.expire(deployment.config.stanza, repo), on_line, limits)
     if finished.ok:
         return Expired(repo, "done", removal.backups)
     message, hint = _failure(finished.exit_code, finished.tail)

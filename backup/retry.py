@@ -47,23 +47,24 @@ def jitter_seconds(maximum: int, seed: str | int) -> float:
     return int.from_bytes(digest[:6], "big") / 2**48 * maximum
 
 
-def retry(runs: Sequence[Run], now: datetime) -> Retry | None:
+def retry(runs: Sequence[Run], now: datetime, works_again: datetime | None = None) -> Retry | None:
     """Return the next attempt that the last runs of one repository call for, the most thorough type first; None for none.
 
     `runs` are newest first, as `History.recent` gives them; those that claim to be running must really do so: close
     dead ones before (`History.mark_interrupted`). Runs by hand are not tried again, but their success counts. A moment
-    that has passed is returned as `now`.
+    that has passed is returned as `now`. `works_again` is when archiving was seen to succeed after it had failed: a run
+    that failed before that is not made to wait any longer.
     """
     backups = [run for run in runs if run.kind == "backup"]
     if any(run.state == "running" for run in backups):
         return None
     for kind in MOST_THOROUGH_FIRST:
-        if (found := _retry(kind, backups, now)) is not None:
+        if (found := _retry(kind, backups, now, works_again)) is not None:
             return found
     return None
 
 
-def _retry(kind: BackupType, runs: Sequence[Run], now: datetime) -> Retry | None:
+def _retry(kind: BackupType, runs: Sequence[Run], now: datetime, works_again: datetime | None) -> Retry | None:
     failures = [run for run in _since_replaced(kind, runs) if run.what == kind and run.origin != "manual"]
     if not failures or (failures[0].state == "failed" and not failures[0].retryable):
         return None
@@ -72,7 +73,8 @@ def _retry(kind: BackupType, runs: Sequence[Run], now: datetime) -> Retry | None
     how = "was cut off" if last.state == "interrupted" else "failed for a reason that may pass"
     reason = f"attempt {attempt}: the {kind} backup begun at {last.started:%Y-%m-%d %H:%M} UTC {how}"
     requested = next((known for known in MOST_THOROUGH_FIRST if known == last.requested), kind)
-    return Retry(kind, requested, last.repo or 1, max(ended + _delay(failures), now), attempt, reason)
+    delay = timedelta(0) if works_again is not None and works_again > ended else _delay(failures)
+    return Retry(kind, requested, last.repo or 1, max(ended + delay, now), attempt, reason)
 
 
 def _since_replaced(kind: BackupType, runs: Sequence[Run]) -> Iterator[Run]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, lateness, logs, schedule
+from backup import identity, jobs, lateness, logs, losses, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
 from backup.emergency import waiting
@@ -22,6 +22,7 @@ from backup.postgres import DatabaseError
 from backup.runner import Runner
 from backup.state.gaps import Gaps
 from backup.state.store import StoreError
+from backup.watch.outage import WORKS_AGAIN
 from contract import events
 from contract.exits import Exit
 
@@ -29,6 +30,7 @@ TICK_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 5.0
 LOOK_AGAIN_SECONDS: Final = 300.0
 IDENTITY_SECONDS: Final = 60.0
+STANZA_SECONDS: Final = 60.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
@@ -54,7 +56,9 @@ class Supervisor:
         self._log = logs.logger()
         self._stanza_ready = False
         self._look_at = _ANY_TIME
+        self._look_for_stanza = _ANY_TIME
         self._failures = 0
+        self._failed_at: datetime | None = None
         self._not_before = _ANY_TIME
         self._next_attempt = ""
         self._running: BackupRequest | None = None
@@ -83,12 +87,12 @@ class Supervisor:
         if self._runner.is_busy:
             return self._doing
         self._reload_if_changed()
-        if now < self._not_before:
+        if now < self._not_before and not self._works_again():
             return self._doing + self._next_attempt
         if waits := waiting.for_resume(self._deployment):
             self._poll(now, POLL_SECONDS)
             return self._say(waits)
-        if not self._stanza_ready:
+        if not self._stanza_ready or self._is_stanza_missing(now):
             return self._prepare_stanza(now)
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
             return trouble
@@ -121,6 +125,17 @@ class Supervisor:
             "creating the stanza",
         )
 
+    def _is_stanza_missing(self, now: datetime) -> bool:
+        """Look, once a minute, whether a repository answers that has none: it was emptied, or was left out at the start."""
+        if now < self._look_for_stanza:
+            return False
+        self._look_for_stanza = now + timedelta(seconds=STANZA_SECONDS)
+        if not self._deployment.marks.get(losses.WITHOUT_STANZA):
+            return False
+        self._deployment.marks.put(losses.WITHOUT_STANZA, None)
+        self._stanza_ready, self._look_at = False, _ANY_TIME
+        return True
+
     def _stanza_created(self, outcome: Outcome) -> None:
         if outcome.state == "succeeded":
             self._stanza_ready = True
@@ -143,6 +158,9 @@ class Supervisor:
         self._agenda.look_at(info)
         lateness.remember(self._deployment, info)
         Gaps(self._deployment.store).learn(info)
+        bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
+        if bare:  # it has come back without one since the stanza was created in the others
+            self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
         all_readable = all(repository.is_usable for repository in info.repositories)
         self._look_at = _NEVER if all_readable else now + timedelta(seconds=LOOK_AGAIN_SECONDS)
         return ""
@@ -204,16 +222,27 @@ class Supervisor:
         """Try again after a delay that grows with every failure, and name the moment."""
         delay = RETRY_DELAYS[min(self._failures, len(RETRY_DELAYS) - 1)]
         self._failures += 1
+        self._failed_at = now
         self._not_before = now + delay
         self._next_attempt = f"; next attempt at {self._local(self._not_before)}"
 
+    def _works_again(self) -> bool:
+        """Tell whether archiving has begun to succeed since the failure that is waited for, and wait no longer."""
+        moment = self._deployment.marks.moment(WORKS_AGAIN) if self._failed_at is not None else None
+        if moment is None or self._failed_at is None or moment <= self._failed_at:
+            return False
+        self._succeeded()
+        return True
+
     def _poll(self, now: datetime, seconds: float) -> None:
         """Look again soon, without a word: a new sentence every few seconds would flood the log."""
+        self._failed_at = None
         self._not_before = now + timedelta(seconds=seconds)
         self._next_attempt = ""
 
     def _succeeded(self) -> None:
         self._failures = 0
+        self._failed_at = None
         self._not_before = _ANY_TIME
 
     # --- words --------------------------------------------------------------------------------------------------------

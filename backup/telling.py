@@ -44,7 +44,7 @@ class Teller:
             self.tell(Notice(alarm.event, alarm.severity, alarm.message, alarm.hint, facts=facts or {}), not_to=not_to)
         return to_tell
 
-    def over(self, key: str, event: str, summary: str) -> None:
+    def over(self, key: str, event: str, summary: str, facts: Mapping[str, Fact] | None = None) -> None:
         """End the alarm with this key, if there is one, and tell that it is over."""
         try:
             raised = self.alarms.clear(key)
@@ -52,8 +52,8 @@ class Teller:
             logs.logger().error(events.OUTBOX_UNWRITABLE, event_lost=event, message=str(error))
             return
         if raised is not None:
-            facts = {"since": raised.since.isoformat(), "was": raised.alarm.message}
-            self.tell(Notice(event, raised.alarm.severity, summary, resolved=True, facts=facts))
+            told = {"since": raised.since.isoformat(), "was": raised.alarm.message, **(facts or {})}
+            self.tell(Notice(event, raised.alarm.severity, summary, resolved=True, facts=told))
 
 
 def _log(notice: Notice) -> None:

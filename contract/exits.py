@@ -39,6 +39,7 @@ class Exit(_Code):
     CHECK_FAILED = 20, "at least one check found something; the output names it"
     ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"
     NOTIFICATION = 22, "a receiver did not take the test notice, or nobody is told at all; the output names it"
+    STORE_AWAY = 24, "a store that is in use already does not answer; that may pass by itself, and archiving waits for it"
     EMERGENCY = 26, "the WAL emergency was refused or is not over, or a dump was refused; nothing was lost by that"
     TERMINATED = 143, "stopped by SIGTERM, in order"
 

@@ -30,6 +30,9 @@ LOCK: Final = Path("/var/lib/salespider/lock")
 """pgBackRest's lock files and ours: local files, so all containers must share them."""
 
 SPOOL: Final = Path("/var/spool/pgbackrest")
+SPOOL_OF_POSTGRES: Final = Path("/var/spool/pgbackrest-of-postgres")
+"""The spool of the postgres container, read-only, as the backup container sees it beside its own."""
+
 LOG: Final = Path("/var/log/pgbackrest")
 STATE: Final = Path("/var/lib/salespider/state")
 

@@ -72,6 +72,8 @@ class Repository(_Frozen):
     directory: str | None = None
     window: str | None = None
     window_seconds: int | None = None
+    variables: tuple[str, ...] = ()
+    """The names of the variables of .env by which it was configured: what to take out to retire it. No values."""
 
 
 class Thresholds(_Frozen):

@@ -14,10 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from contract import paths
 from contract.errors import InvalidConfigurationError, Problem, ProductError
 from contract.exits import Exit
 from contract.protection import unprotected
 from setup import check, dotenv, environment, host_directory, locations, passphrase, protection, repositories
+from setup.candidate import candidate
 from setup.defect import told
 from setup.needs import passphrase_needs
 from setup.passphrase import Secrets
@@ -33,11 +35,12 @@ from setup.variables import OWN_PREFIXES, Variables, known_variables, secret_var
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for: to publish, to check or to show; the text of an .env file, if Compose has not read it yet."""
+    """What is asked for: to publish, to check, to show or to hand over; the text of an .env file that is not read yet."""
 
     check: bool = False
     env_text: str | None = None
     show: bool = False
+    candidate: bool = False
 
 
 def configure(settings: Settings, places: Places) -> str:
@@ -52,6 +55,7 @@ def configure(settings: Settings, places: Places) -> str:
     files = render(settings, secrets)
     for repository in new_directories:
         host_directory.adopt(places.directory(repository.key), repository.location, places.database)
+    locations.record(places.secrets, known.taking_back(settings.repositories))
     publication = publish(files, places.configuration, places.publisher)
     protection.publish_kit(places)
     locations.record(places.secrets, known.following(settings.repositories))
@@ -71,6 +75,17 @@ def examine(settings: Settings, places: Places) -> tuple[str, Exit]:
     ), found.exit_code
 
 
+def propose(settings: Settings, places: Places) -> str:
+    """Return what would be published, as far as the stores need it, with the secrets in it. Raises ProductError."""
+    settings = _located(settings, places, locations.read(places.secrets))
+    files = render(settings, _secrets(settings, places, may_create=False))
+    try:
+        published = (places.configuration / paths.SUPERVISOR_JSON).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        published = None
+    return candidate(files, [repository.type for repository in settings.repositories], published)
+
+
 def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = None, now: datetime | None = None) -> int:
     """Run once and return the exit code; `now` is the present time, unless another one is given."""
     request = Request()
@@ -80,6 +95,9 @@ def main(places: Places, arguments: Sequence[str] = (), mounts: Mounts | None = 
             print("\n".join(check.live(places.configuration)))
             return Exit.OK
         settings = _settings(request, mounts or Mounts(complete=request.env_text is None), now or datetime.now(UTC))
+        if request.candidate:
+            print(propose(settings, places), end="")
+            return Exit.OK
         if not request.check:
             print(configure(settings, places))
             return Exit.OK
@@ -101,9 +119,12 @@ def _request(arguments: Sequence[str]) -> Request:
         "--env-file", metavar="FILE", help="with --check: take the variables from this .env file; - is standard input"
     )
     parser.add_argument("--show", action="store_true", help="print what is published, without the secrets")
+    parser.add_argument("--candidate", action="store_true", help="print what the stores need, with the secrets, into a pipe")
     parsed = parser.parse_args(arguments)
+    if parsed.candidate and sys.stdout.isatty():
+        parser.error("--candidate prints secrets, so it does not print them on a terminal")
     if parsed.env_file is None:
-        return Request(check=parsed.check, show=parsed.show)
+        return Request(check=parsed.check, show=parsed.show, candidate=parsed.candidate)
     if not parsed.check:
         parser.error("--env-file goes with --check")
     return Request(check=True, env_text=_text(parsed.env_file))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import combinations
 from pathlib import PurePosixPath
@@ -25,11 +25,16 @@ _STRONG_PASSPHRASE = 20
 
 @dataclass(frozen=True)
 class Assembled:
-    """The repositories in the order of their numbers, problems, and what is worth a second thought."""
+    """The repositories in the order of their numbers, problems, and what is worth a second thought.
+
+    `variables` are the names of those that were set for each, by its number. Any numbers will do: one that was retired
+    leaves a gap, and pgBackRest works with gaps (2.55.1).
+    """
 
     repositories: tuple[Repository, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    variables: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ def assemble(kinds: Kinds, variables: Variables, mounts: Mounts, now: datetime |
     problems: list[Problem] = []
     warnings: list[Problem] = []
     repositories: list[Repository] = []
+    variables_of: dict[int, tuple[str, ...]] = {}
     seen: set[str] = set()
     for key, kind in kinds.by_key.items():
         given = collect(key, kind, mounts, is_first=kind not in seen)
@@ -73,9 +79,17 @@ def assemble(kinds: Kinds, variables: Variables, mounts: Mounts, now: datetime |
         problems += given.problems
         warnings += given.warnings
         repositories += [repository] if repository else []
-    problems += _in_order(kinds)
+        variables_of[key] = _names(given)
     problems += _clashes(repositories)
-    return Assembled(tuple(repositories), tuple(problems), tuple(warnings))
+    return Assembled(tuple(repositories), tuple(problems), tuple(warnings), variables_of)
+
+
+def _names(given: Given) -> tuple[str, ...]:
+    """Return the names of the variables that were set for a repository, as they stand in .env, the type first."""
+    set_ = environment.given()
+    names = (given.name(name) for name in sorted(given.variables.model_fields_set - {"type"}))
+    found = dict.fromkeys(name if name in set_ else f"{name}_FILE" for name in names)
+    return (given.own("type"), *(name for name in found if name in set_))
 
 
 def check_unused() -> list[Problem]:
@@ -155,23 +169,13 @@ def _warn_of_other_kinds(given: Given) -> None:
 
 
 def _check_without_type(given: Given) -> None:
-    """Refuse variables of a repository that has no type; the first one may have some, backups are off without one."""
+    """Refuse variables of a repository that has no type: what is left of one that was retired, or a type forgotten."""
     present = sorted(given.variables.model_fields_set - given.refused - {"type"})
-    if given.key > 1 and present and environment.text_of(given.own("type")) is None:
+    if present and environment.text_of(given.own("type")) is None:
         what = f"is not set, but {given.own(present[0])} is"
         given.refuse(
             "type", what, f"set it to {values.listed(KINDS[1:])}, or remove the variables of repository {given.key}"
         )
-
-
-def _in_order(kinds: Kinds) -> Iterator[Problem]:
-    """Repository 1 is what every command means unless it is told otherwise."""
-    chosen = kinds.chosen
-    first = own_name(1, "type")
-    if chosen and 1 not in chosen and first not in {problem.where for problem in kinds.problems}:
-        key = min(chosen)
-        what = f"is none or not set, but {own_name(key, 'type')} is {chosen[key]}"
-        yield Problem(first, what, "number the repositories from 1 on")
 
 
 def _clashes(repositories: list[Repository]) -> Iterator[Problem]:

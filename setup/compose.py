@@ -26,6 +26,7 @@ SHARED_WITH_COMPOSE: Final = frozenset(
         "BACKUP_MEMORY_RESERVATION",
         "BACKUP_CPU_RESERVATION",
         "BACKUP_HTTP_PORT",
+        "BACKUP_CLOUD_CLI",
         "AWS_ROLE_ARN",
         "AWS_WEB_IDENTITY_DIRECTORY",
         "BASE_IMAGE",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from setup.values import Rejected, quoted
+from setup.values import Rejected, listed, quoted
 
 _MEMORY = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?([kmgt])(?:i?b)?", re.IGNORECASE)
 _UNIT_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -12,6 +12,8 @@ _LEAST_BYTES = 6 << 20
 """Docker starts no container with less."""
 
 NO_LIMIT = "0"
+
+CLOUD_PROGRAMS = ("aws", "az", "gsutil")
 
 
 def memory_limit(text: str) -> str:
@@ -57,3 +59,16 @@ def port(text: str) -> str:
     if re.fullmatch(r"[0-9]{1,5}", text) and 1 <= int(text) <= 65_535:  # noqa: PLR2004 the last port
         return str(int(text))
     raise Rejected(f"{quoted(text)} is not a port", "write a number from 1 to 65535, for example 5432")
+
+
+def cloud_programs(text: str) -> str:
+    """Read which programs of cloud services are put into the image: none, or some of them with commas between."""
+    names = [name.strip() for name in text.lower().split(",")]
+    if names == ["none"]:
+        return "none"
+    for name in names:
+        if name not in CLOUD_PROGRAMS:
+            raise Rejected(f"{quoted(name)} is not among the programs there are", f"use none, or {listed(CLOUD_PROGRAMS)}")
+    if text != ",".join(names):  # Compose hands over what was written
+        raise Rejected(f"{quoted(text)} is not in the form that Compose hands on", f"write {','.join(names)}")
+    return text

@@ -109,6 +109,8 @@ class _Offers:
     def take(self, name: str, shared: str, value: str | Rejected) -> None:
         """Take a value for a field, or note that there is another one already."""
         earlier = self.values.get(name) if name in self.names else environment.text_of(own_name(self.key, name))
+        if self.key > 1 and name not in self.names and earlier is not None:
+            return  # it was configured beside a first one; the short names may be the application's, or that one's leftovers
         if earlier is None:
             self.values[name], self.names[name] = value, shared
         elif earlier != value and not isinstance(earlier, Rejected):

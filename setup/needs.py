@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from setup import holding
+from setup import holding, locations
 from setup.holding import Holding
 from setup.places import Places
 from setup.render import STANZA
@@ -16,6 +16,7 @@ def passphrase_needs(settings: Settings, places: Places) -> tuple[Need, ...]:
 
     Raises ProductError when it cannot be read.
     """
+    known = locations.read(places.secrets)
     return tuple(
         Need(
             key=repository.key,
@@ -23,6 +24,7 @@ def passphrase_needs(settings: Settings, places: Places) -> tuple[Need, ...]:
             location=repository.location,
             supplied=repository.policy.passphrase,
             holding=_holding(repository, places),
+            begins_anew=known.begins_anew(repository),
         )
         for repository in settings.repositories
     )

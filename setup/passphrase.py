@@ -141,13 +141,16 @@ def _of_others(directory: Path, key: int) -> Iterator[SecretStr]:
 
 def _foreseen(directory: Path, need: Need) -> SecretStr:
     """Return the passphrase that `load` would end with: what is supplied has been found to be acceptable."""
-    return need.supplied or stored(directory, file_name(need.key)) or NOT_YET
+    kept = None if need.begins_anew else stored(directory, file_name(need.key))
+    return need.supplied or kept or NOT_YET
 
 
 def _obtain(directory: Path, need: Need, action: Action) -> SecretStr:
     name = file_name(need.key)
     if action is Action.REPLACE and need.supplied:
         return _put(directory, name, need.supplied)
+    if need.begins_anew and action is not Action.KEEP:
+        return _put(directory, name, need.supplied or _new_passphrase())
     found = stored(directory, name)
     return found or _create(directory, name, need.supplied or _new_passphrase())
 

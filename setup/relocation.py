@@ -38,12 +38,26 @@ class KnownPlaces(_Frozen):
 
     schema_version: Literal[1] = 1
     places: dict[int, Place]
+    retired: dict[int, Place] = {}
+    """Where the repositories with these numbers were that are not used any more. Their passphrases are still stored."""
 
     def following(self, repositories: Sequence[Repository]) -> KnownPlaces:
         """Return the places after a deployment of these; while there are none at all, nothing is forgotten."""
         if not repositories:
             return self
-        return KnownPlaces(places={repository.key: place_of(repository) for repository in repositories})
+        now = {repository.key: place_of(repository) for repository in repositories}
+        retired = {key: place for key, place in {**self.retired, **self.places}.items() if key not in now}
+        return KnownPlaces(places=now, retired=retired)
+
+    def taking_back(self, repositories: Sequence[Repository]) -> KnownPlaces:
+        """Return the record without the retired places of numbers that are used again: their passphrase is settled."""
+        used = {repository.key for repository in repositories}
+        return KnownPlaces(places=self.places, retired={k: place for k, place in self.retired.items() if k not in used})
+
+    def begins_anew(self, repository: Repository) -> bool:
+        """Tell whether a number that was retired comes back for another place: it needs another passphrase, too."""
+        before = self.retired.get(repository.key)
+        return before is not None and before.identity != repository.identity
 
 
 @dataclass(frozen=True)
@@ -87,7 +101,19 @@ def judge(
             warnings.append(_unseen(repository, before))
         else:
             problems.append(_refused(repository, before))
+    warnings += _retired(repositories, known, used)
     return Verdict(tuple(problems), tuple(warnings))
+
+
+def _retired(repositories: Sequence[Repository], known: KnownPlaces, used: UsedPassphrases | None) -> list[Problem]:
+    """Return a word about each repository that was there at the last deployment and is not any more."""
+    present = {repository.key for repository in repositories}
+    gone = [key for key in known.places if present and key not in present and (used is None or used.has_served(key))]
+    hint = "put its variables back to use it again: its passphrase is kept; nothing in it was deleted (docs/guide/moving.md)"
+    return [
+        Problem(f"repository {key}", f"{known.places[key].location} is not used any more: no backup goes there", hint)
+        for key in gone
+    ]
 
 
 def _met_before(repositories: Sequence[Repository], places: Mapping[int, Place]) -> list[tuple[Repository, Place]]:

@@ -91,7 +91,8 @@ def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
 def _entry(settings: Settings, secrets: Secrets, repository: Repository) -> supervisor.Repository:
     reach = settings.window(repository)
     entry = repositories.entry(repository, str(reach), int(reach.least.total_seconds()))
-    return entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(repository.key)})
+    variables = settings.repository_variables.get(repository.key, ())
+    return entry.model_copy(update={"passphrase_fingerprint": secrets.fingerprint(repository.key), "variables": variables})
 
 
 def _manifest(files: Mapping[str, str]) -> str:

@@ -44,7 +44,8 @@ class Need:
 
     `key` is its number, `location` what people call it, `supplied` what the operator has given, in a variable or in a
     recovery kit. `holding` is what it holds already, None where setup cannot look: the backup service checks a repository
-    in the cloud.
+    in the cloud. `begins_anew`: the number was retired and comes back for another place, so that what is stored for it is of
+    the old one.
     """
 
     key: int
@@ -53,6 +54,7 @@ class Need:
     supplied: SecretStr | None = None
     from_kit: bool = False
     holding: Holding | None = None
+    begins_anew: bool = False
 
     def variable(self, name: str) -> str:
         """Return the name of one of the repository's variables."""
@@ -74,6 +76,8 @@ class Known:
 def decide(need: Need, known: Known) -> Action | Problem:
     """Return what to do about the passphrase of a repository, or why nothing may be done."""
     kinds = need.holding.kinds if need.holding else frozenset()
+    if need.begins_anew and known.stored and not _opens(need, known.stored):
+        known = _of_another_place(need, known, known.stored)
     if not need.encrypted:
         return _plain(need, kinds)
     if Kind.PLAIN in kinds:
@@ -81,6 +85,14 @@ def decide(need: Need, known: Known) -> Action | Problem:
         hint = f"set {need.variable('CIPHER_TYPE')}=none; encryption cannot be switched on for existing backups: {_SECOND}"
         return Problem(need.variable("CIPHER_TYPE"), what, hint)
     return _supplied(need, known, need.supplied) if need.supplied else _unsupplied(need, known)
+
+
+def _of_another_place(need: Need, known: Known, stored: SecretStr) -> Known:
+    """Return what is known of the new place: the stored passphrase is one of somewhere else, and was used there."""
+    used = known.used
+    if used is not None:
+        used = used.model_copy(update={"used": {key: prints for key, prints in used.used.items() if key != need.key}})
+    return Known(None, used, (*known.others, stored))
 
 
 def taken(need: Need, known: Known) -> SecretStr | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import cast
 
@@ -85,6 +85,8 @@ class Settings:
     notification: Notification
     given_up: str | None
     warnings: tuple[Problem, ...]
+    repository_variables: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """The names of the variables that were set for each repository, by its number."""
 
     @property
     def passphrases(self) -> dict[int, SecretStr]:
@@ -127,7 +129,7 @@ def read_settings(
     settings = _settings(variables, decision, found.repositories, extra, cpu_count)
     unwise = (*limits.unwise(variables, cpu_count), *notification.unwise(variables))
     warnings = (*unwise, *found.warnings, *_short_windows(settings))
-    return replace(settings, warnings=warnings)
+    return replace(settings, warnings=warnings, repository_variables=found.variables)
 
 
 def effective_environment(mounts: Mounts | None = None) -> dict[str, str]:

@@ -130,6 +130,8 @@ class Variables(FromEnvironment):
     backup_memory_reservation: Annotated[str, _as(container_values.memory_limit)] = "256M"
     backup_cpu_reservation: Annotated[str, _as(container_values.processors)] = "0.25"
 
+    backup_cloud_cli: Annotated[str, _as(container_values.cloud_programs)] = "none"
+
     aws_role_arn: Annotated[str | None, _as(storage_values.role_arn)] = None
     aws_web_identity_directory: Annotated[str, _as(values.host_path)] = "./config/web-identity"
 

@@ -40,8 +40,14 @@ def show_retention(output: str) -> None:
         archived_at = deployment.postgres.archiver().last_archived_at
     except DatabaseError:
         archived_at = None  # the windows then end with their last backups
-    found = [retention.forecast(deployment, r, info, archived_at) for r in deployment.config.repositories]
+    unusable = {r.key: r for r in info.repositories if not r.is_usable}
+    readable = [r for r in deployment.config.repositories if r.key not in unusable]
+    found = [retention.forecast(deployment, r, info, archived_at) for r in readable]
     if output == "json":
         click.echo(json.dumps([each.as_json() for each in found], indent=2))
     else:
         report.print_forecasts(report.console(), found, deployment.zone)
+    for repository in unusable.values():
+        click.echo(f"repository {repository.key} cannot be read: {repository.message}", err=True)
+    if unusable:
+        sys.exit(Exit.REPOSITORY)

@@ -18,12 +18,14 @@ MANUAL_PATIENCE_SECONDS = 3600.0
 
 @click.command()
 @click.option("--type", "kind", type=click.Choice(["full", "diff", "incr"]), default="full", show_default=True)
-@click.option("--repo", type=int, default=1, show_default=True, help="The repository's number.")
-def backup(kind: BackupType, repo: int) -> None:
+@click.option("--repo", type=int, default=None, help="The repository's number.  [default: the lowest there is]")
+def backup(kind: BackupType, repo: int | None) -> None:
     """Take a backup now: the same run as a scheduled one."""
     logs.configure()
-    request = BackupRequest(kind, repo, "manual", "asked for by the operator")
-    outcome = jobs.take_backup(opening.interruptible(), request, MANUAL_PATIENCE_SECONDS)
+    deployment = opening.interruptible()
+    where = deployment.first_repository.key if repo is None else repo
+    request = BackupRequest(kind, where, "manual", "asked for by the operator")
+    outcome = jobs.take_backup(deployment, request, MANUAL_PATIENCE_SECONDS)
     if outcome.state != "succeeded":
         code = outcome.exit_code if isinstance(outcome.exit_code, Exit) else Exit.BACKUP_FAILED
         raise ProductError(outcome.message, hint=outcome.hint or "run it again", exit_code=code)

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, identity, jobs, logs, oplock, pgbackrest, process, report
+from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
 from backup.notice import Notice
-from backup.pgbackrest import Info
+from backup.pgbackrest import ArchiveRange, Info
 from backup.postgres import Server
 from backup.restore import in_place, plan, timeline
 from backup.restore.container import DatabaseContainer
@@ -107,11 +107,16 @@ def _gaps(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
 
 
 def newest_branch(info: Info) -> timeline.Branch:
-    """Return the branch that recovery will follow: the newest timeline in the archive. Raises RepositoryError."""
-    if not info.archive:
-        return timeline.FIRST
-    archive = info.archive[-1]
-    stanza = info.stanza
+    """Return the branch that recovery will follow: the newest timeline in any archive. Raises RepositoryError.
+
+    One that was emptied and begun anew may know of none while the other repositories do.
+    """
+    present = {archive.repo: archive for archive in info.archive}  # the last of a repository is that of its present cluster
+    branches = [_newest_branch_in(info.stanza, archive) for archive in present.values()]
+    return max(branches, key=lambda branch: branch.timeline, default=timeline.FIRST)
+
+
+def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
     listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
     name = timeline.newest(pgbackrest.parse_listing(listing))
     if name is None:
@@ -121,7 +126,7 @@ def newest_branch(info: Info) -> timeline.Branch:
 
 
 def _ask_repository(argv: pgbackrest.Argv) -> bytes:
-    answer = process.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
+    answer = throttled.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
     if answer.exit_code != 0:
         meaning = pgbackrest.meaning(answer.exit_code)
         raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", hint=meaning.hint)

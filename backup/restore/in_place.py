@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-from backup import jobs, pgbackrest, process
+from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.pgbackrest import Cluster
@@ -162,7 +162,7 @@ class InPlaceRestore:
         before = tail.fingerprint(pgdata)
         self._say(f"restoring backup {plan.backup.label}")
         limits = process.Limits(self._deployment.stop, RESTORE_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
-        finished = process.run(self._restore_argv(plan), self._log, limits)
+        finished = throttled.run(self._restore_argv(plan), self._log, limits)
         if finished.ok:
             self._say(f"files restored in {finished.seconds:.1f} s")
             return
@@ -178,7 +178,7 @@ class InPlaceRestore:
             plan.backup.repo,
             plan.backup.label,
             plan.target,
-            f'{paths.RESTORE_COMMAND} %f "%p"',
+            " ".join((f'{paths.RESTORE_COMMAND} %f "%p"', *(str(repo) for repo in plan.repositories))),
         )
 
     def _start_old_again(self, restore_id: str, message: str, hint: str) -> NoReturn:

@@ -6,7 +6,7 @@ before there is one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -46,12 +46,17 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery."""
+    """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery.
+
+    `repositories` are those that WAL comes from, in the order in which they are asked: the backup's own first, then the
+    others that could be read.
+    """
 
     wanted: Wanted
     backup: Backup
     target: RestoreTarget
     timeline: int
+    repositories: tuple[int, ...] = ()
 
     @property
     def keeps_tail(self) -> bool:
@@ -82,6 +87,12 @@ def parse_target(text: str, zone: ZoneInfo) -> datetime:
 
 def make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
     """Decide. Raises RefusedError."""
+    made = _make_plan(wanted, info, branch, now, zone)
+    others = (r.key for r in info.repositories if r.is_usable and r.key != made.backup.repo)
+    return replace(made, repositories=(made.backup.repo, *others))
+
+
+def _make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
     unusable = [repository for repository in info.repositories if not repository.is_usable]
     if unusable and len(unusable) == len(info.repositories):
         raise RefusedError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,12 +18,15 @@ _MARK: Final = "backups.known"
 class Known:
     """What is known of a repository, and since when. Of its backups only those by which the schedule is judged.
 
-    `empty_since`: when it was first seen without any, None when it has or ever had some.
+    `empty_since`: when it was first seen without any, None when it has or ever had some. `count` is that of its good
+    backups, `location` where it was then.
     """
 
     seen_at: datetime
     empty_since: datetime | None
     backups: tuple[Backup, ...]
+    count: int = 0
+    location: str = ""
 
 
 class Holdings:
@@ -33,10 +36,13 @@ class Holdings:
         """Use this file."""
         self._marks = Marks(store)
 
-    def put(self, seen: Mapping[int, tuple[Backup, ...]], kept: Collection[int], now: datetime) -> None:
-        """Keep what was `seen` in repositories by their numbers; forget those that are not `kept`. Raises StoreError."""
+    def put(self, seen: Mapping[int, tuple[Backup, ...]], kept: Mapping[int, str], now: datetime) -> None:
+        """Keep what was `seen` in repositories by their numbers; forget those that are not `kept`, a location each.
+
+        Raises StoreError.
+        """
         before = self.recall()
-        looks = {repo: _seen(before.get(repo), backups, now) for repo, backups in seen.items()}
+        looks = {repo: _seen(before.get(repo), backups, kept.get(repo, ""), now) for repo, backups in seen.items()}
         known = {repo: known for repo, known in {**before, **looks}.items() if repo in kept}
         self._marks.put(_MARK, {str(repo): _stored(value) for repo, value in known.items()})
 
@@ -55,12 +61,12 @@ def telling(backups: Iterable[Backup]) -> tuple[Backup, ...]:
     return tuple(sorted({*in_order[:1], *last.values()}, key=lambda backup: backup.stopped))
 
 
-def _seen(before: Known | None, backups: tuple[Backup, ...], now: datetime) -> Known:
+def _seen(before: Known | None, backups: tuple[Backup, ...], location: str, now: datetime) -> Known:
     if backups:
-        return Known(now, None, telling(backups))
+        return Known(now, None, telling(backups), sum(not backup.has_errors for backup in backups), location)
     if before is None:
-        return Known(now, now, ())
-    return Known(now, before.empty_since, ())
+        return Known(now, now, (), location=location)
+    return Known(now, before.empty_since, (), location=location)
 
 
 def _stored(known: Known) -> dict[str, Any]:
@@ -71,6 +77,8 @@ def _stored(known: Known) -> dict[str, Any]:
             asdict(backup) | {"started": backup.started.timestamp(), "stopped": backup.stopped.timestamp()}
             for backup in known.backups
         ],
+        "count": known.count,
+        "location": known.location,
     }
 
 
@@ -89,6 +97,8 @@ def _known(value: Mapping[str, Any]) -> Known:
             )
             for entry in value["backups"]
         ),
+        value.get("count", sum(not entry["has_errors"] for entry in value["backups"])),
+        value.get("location", ""),
     )
 
 

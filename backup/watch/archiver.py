@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from backup.emergency import words
-from backup.notice import is_worse
+from backup.notice import Fact, is_worse
 from backup.units import human_bytes, human_duration
 from backup.watch.memory import Elapsed, Memory, Stall
-from backup.watch.readings import Over, Sample, Standing, WalReading
+from backup.watch.readings import Over, Sample, Standing, WalReading, segment_number
+from backup.watch.refusals import Refusals
 from contract import events
 from contract.severity import Severity
 
@@ -32,6 +33,8 @@ CRITICAL_AFTER: Final = 6
 """A stall of so many times what is allowed is critical."""
 
 _HINT: Final = "`make backup-check` names the reason, `docker logs salespider-postgres` has pgBackRest's own words"
+_NAMED_HINT: Final = "look at that repository: network, credentials, space (`make backup-check`)"
+_PATIENCE: Final = "; archiving then catches up by itself, and nothing is lost while the disk lasts: `make wal-status`"
 _OFF_HINT: Final = (
     "`make restart` applies the configuration, `ALTER SYSTEM RESET` takes back a change by hand; then `make backup`, "
     "because what was written meanwhile is not in the archive"
@@ -86,12 +89,12 @@ def judge(
     """Return the verdict on one look. A server that does not answer, or is in recovery, tells nothing about archiving."""
     waiting, wal = backlog(recent, sample), sample.wal
     if waiting is None or wal is None or wal.in_recovery:
-        return ArchiverVerdict("unknown", waiting, memory, _standing(memory.stall, waiting), None)
+        return ArchiverVerdict("unknown", waiting, memory, _standing(memory, waiting), None)
     if wal.emergency is not None:  # nothing is behind any more, and nothing is archived either
         given_up = Over(KEY, events.ARCHIVER_RECOVERED, words.NO_LONGER_WAITS)
         memory = replace(memory, failing_seconds=0.0, off_seconds=0.0, stall=None)
         return ArchiverVerdict("emergency", waiting, memory, words.standing(wal.emergency), given_up)
-    memory = _timed(memory, wal, elapsed.seconds)
+    memory = replace(_timed(memory, wal, elapsed.seconds), refusals=_refusals(memory.refusals, wal, sample.refusals))
     over = None
     if not elapsed.clock_jumped:  # the ages of files mean nothing in this moment
         found = _stall_now(memory, sample.at.timestamp(), wal, late_seconds)
@@ -100,7 +103,18 @@ def judge(
     state = _state(memory, wal, waiting)
     if state == "failing":
         over = None
-    return ArchiverVerdict(state, waiting, memory, _standing(memory.stall, waiting), over)
+    return ArchiverVerdict(state, waiting, memory, _standing(memory, waiting), over)
+
+
+def _refusals(before: Refusals | None, wal: WalReading, seen: Refusals | None) -> Refusals | None:
+    """Return who does not take WAL: what is seen now, or was seen last, until an attempt succeeds.
+
+    After a crash the server does not know any more that one has failed.
+    """
+    if wal.is_failing:
+        return before if seen is None else seen.after(before)
+    has_succeeded = wal.ready_segments == 0 or wal.last_archived_at is not None
+    return None if has_succeeded else before
 
 
 def _timed(memory: Memory, wal: WalReading, seconds: float) -> Memory:
@@ -120,7 +134,9 @@ def _stall_now(memory: Memory, now: float, wal: WalReading, late_seconds: float)
         return None
     since = before.since if before else now - waited
     severity: Severity = "critical" if now - since >= CRITICAL_AFTER * late_seconds else "warning"
-    return _merged(before, Stall(since, severity, _words(wal), wal.archived_segment, wal.ready_segments))
+    known = memory.refusals or Refusals()
+    now_stalled = Stall(since, severity, _words(wal, memory.refusals), wal.archived_segment, wal.ready_segments)
+    return _merged(before, replace(now_stalled, repos=known.repos, others=known.others))
 
 
 def _off(memory: Memory, now: float, wal: WalReading) -> Stall:
@@ -142,7 +158,10 @@ def _merged(before: Stall | None, now: Stall) -> Stall:
         return now
     severity = before.severity if is_worse(before.severity, now.severity) else now.severity
     most, lost = max(before.most_waiting, now.most_waiting), before.wal_lost or now.wal_lost
-    return replace(now, since=before.since, severity=severity, archived=before.archived, most_waiting=most, wal_lost=lost)
+    repos = tuple(sorted({*before.repos, *now.repos}))
+    others = tuple(key for key in now.others or before.others if key not in repos)
+    merged = replace(now, since=before.since, severity=severity, archived=before.archived, most_waiting=most, wal_lost=lost)
+    return replace(merged, repos=repos, others=others)
 
 
 def _has_moved(stall: Stall, wal: WalReading) -> bool:
@@ -150,27 +169,44 @@ def _has_moved(stall: Stall, wal: WalReading) -> bool:
     return wal.ready_segments == 0 or wal.archived_segment != stall.archived
 
 
-def _words(wal: WalReading) -> str:
+def _words(wal: WalReading, refusals: Refusals | None) -> str:
     oldest = f", the oldest for {_lasting(wal.oldest_ready_seconds)}" if wal.oldest_ready_seconds is not None else ""
-    failed = f"; the latest attempt failed at {wal.last_failed_wal}" if wal.is_failing else ""
-    return f"archiving is behind: {_segments(wal.ready_segments)} ({human_bytes(wal.ready_bytes)}) wait{oldest}{failed}"
+    said = f"archiving is behind: {_segments(wal.ready_segments)} ({human_bytes(wal.ready_bytes)}) wait{oldest}"
+    if refusals is not None:
+        return "; ".join((said, *(refusal.as_words() for refusal in refusals.refusals), *_others(wal, refusals)))
+    return f"{said}; the latest attempt failed at {wal.last_failed_wal}" if wal.is_failing else said
+
+
+def _others(wal: WalReading, refusals: Refusals) -> tuple[str, ...]:
+    """Say how far the repositories are that were not named, as far as that is known."""
+    through = segment_number(refusals.through, wal.segment_bytes)
+    if through is None:
+        return ()
+    who = _repositories(refusals.others)
+    finished = wal.wal_position // wal.segment_bytes - 1
+    if finished - through > BEHIND_SEGMENTS:
+        return (f"{who} took all but the newest {finished - through} in the latest attempt",)
+    return (f"{who} {'is' if len(refusals.others) == 1 else 'are'} kept current",)
 
 
 def _recovered(stall: Stall | None, now: float, wal: WalReading) -> Over:
     if stall is None:
         return Over(KEY, events.ARCHIVER_RECOVERED, "archiving works")
-    caught_up = stall.most_waiting
+    caught_up, seconds = stall.most_waiting, max(0.0, now - stall.since)
     if wal.archived_segment is not None and stall.archived is not None and wal.archived_segment > stall.archived:
         caught_up = wal.archived_segment - stall.archived
-    summary = (
-        f"archiving works again after {_lasting(now - stall.since)}; "
-        f"{_segments(caught_up)} ({human_bytes(caught_up * wal.segment_bytes)}) caught up"
-    )
+    size = caught_up * wal.segment_bytes
+    who = f"{_repositories(stall.repos)} can be archived to" if stall.repos and stall.others else "archiving works"
+    summary = f"{who} again after {_lasting(seconds)}; {_segments(caught_up)} ({human_bytes(size)}) caught up"
+    facts: dict[str, Fact] = {"seconds": round(seconds), "segments": caught_up, "bytes": size}
     if stall.wal_lost:
-        summary = (
-            f"archiving works again after {_lasting(now - stall.since)}, but what was written meanwhile is not archived"
-        )
-    return Over(KEY, events.ARCHIVER_RECOVERED, summary)
+        summary = f"archiving works again after {_lasting(seconds)}, but what was written meanwhile is not archived"
+        facts = {"seconds": round(seconds)}
+    return Over(KEY, events.ARCHIVER_RECOVERED, summary, facts)
+
+
+def _repositories(keys: Sequence[int]) -> str:
+    return f"repositor{'y' if len(keys) == 1 else 'ies'} {' and '.join(map(str, keys))}"
 
 
 def _segments(count: int) -> str:
@@ -181,12 +217,17 @@ def _lasting(seconds: float) -> str:
     return human_duration(timedelta(seconds=round(max(0.0, seconds))))
 
 
-def _standing(stall: Stall | None, waiting: Backlog | None) -> Standing | None:
+def _standing(memory: Memory, waiting: Backlog | None) -> Standing | None:
+    stall = memory.stall
     if stall is None:
         return None
     facts = {"waiting_segments": waiting.segments if waiting else None, "since": _iso(stall.since)}
-    hint = _OFF_HINT if stall.wal_lost else _HINT
+    hint = _OFF_HINT if stall.wal_lost else _named_hint(memory.refusals) if memory.refusals else _HINT
     return Standing(KEY, events.ARCHIVER_STALLED, stall.severity, stall.message, hint, facts)
+
+
+def _named_hint(refusals: Refusals) -> str:
+    return next((refusal.hint for refusal in refusals.refusals if refusal.hint), _NAMED_HINT) + _PATIENCE
 
 
 def _iso(seconds: float) -> str:

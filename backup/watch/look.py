@@ -7,17 +7,18 @@ from pathlib import Path
 
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError
+from backup.watch import spool
 from backup.watch.readings import Sample, Volume
 from contract import paths
 
 
 def look(deployment: Deployment) -> Sample:
-    """Look once: two queries, one `statvfs` for each volume. The rates are not known yet."""
-    at, seen = deployment.now(), volumes(deployment)
+    """Look once: two queries, one `statvfs` for each volume, the spool's error files. The rates are not known yet."""
+    at, seen, refusals = deployment.now(), volumes(deployment), spool.look(deployment)
     try:
-        return Sample(at, deployment.postgres.wal_reading(), seen)
+        return Sample(at, deployment.postgres.wal_reading(), seen, refusals=refusals)
     except DatabaseError as error:
-        return Sample(at, None, seen, error.message.removeprefix("database: "))
+        return Sample(at, None, seen, error.message.removeprefix("database: "), refusals=refusals)
 
 
 def volumes(deployment: Deployment) -> tuple[Volume, ...]:

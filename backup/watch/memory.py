@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from backup.watch.refusals import Refusals
 from contract.severity import Severity
 
 MARK: Final = "watch"
@@ -20,6 +21,7 @@ MARK: Final = "watch"
 class Stall:
     """Archiving stands still. `since` is in seconds since the epoch; `archived` the segment that was archived last then.
 
+    `repos` are the repositories that were seen not to take WAL meanwhile, `others` those that took it all the time.
     `wal_lost`: the server throws WAL away unarchived (archiving is switched off), so that a gap remains afterwards.
     """
 
@@ -29,6 +31,8 @@ class Stall:
     archived: int | None
     most_waiting: int
     wal_lost: bool = False
+    repos: tuple[int, ...] = ()
+    others: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,17 @@ class Rungs:
 
 @dataclass(frozen=True)
 class Memory:
-    """Seconds for which something has lasted without a break, the stall, and the rungs of each volume by its name."""
+    """Seconds for which something has lasted without a break, the stall, and the rungs of each volume by its name.
+
+    `refusals` is what the latest attempt said that said anything, while archiving fails.
+    """
 
     down_seconds: float = 0.0
     failing_seconds: float = 0.0
     off_seconds: float = 0.0
     stall: Stall | None = None
     rungs: Mapping[str, Rungs] = field(default_factory=dict)
+    refusals: Refusals | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as values that JSON can hold."""
@@ -57,11 +65,17 @@ class Memory:
     def from_json(cls, value: Any) -> Memory:
         """Return what `as_json` gave; an empty memory for None and for what another version has written."""
         try:
-            stall = Stall(**value["stall"]) if value["stall"] else None
+            stall = _stall(value["stall"]) if value["stall"] else None
+            refusals = Refusals.from_json(value["refusals"]) if value.get("refusals") else None
             rungs = {name: Rungs(**entry) for name, entry in value["rungs"].items()}
-            return cls(value["down_seconds"], value["failing_seconds"], value["off_seconds"], stall, rungs)
+            return cls(value["down_seconds"], value["failing_seconds"], value["off_seconds"], stall, rungs, refusals)
         except (TypeError, KeyError, AttributeError):
             return cls()
+
+
+def _stall(value: Mapping[str, Any]) -> Stall:
+    repos = {name: tuple(value.get(name, ())) for name in ("repos", "others")}
+    return Stall(**{**value, **repos})
 
 
 LONGEST_BETWEEN_LOOKS: Final = 120.0

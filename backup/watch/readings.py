@@ -11,6 +11,7 @@ from typing import Final
 from backup.emergency import lever
 from backup.emergency.lever import Lever
 from backup.notice import Fact
+from backup.watch.refusals import Refusals
 from contract.severity import Severity
 
 _SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
@@ -110,7 +111,8 @@ class Sample:
     """One look. `wal` is None when the database could not be reached, and `problem` says why.
 
     Rates are bytes of WAL in a second, None while unknown: `wal_rate` since the look before, `wal_rate_smoothed` the
-    weighted mean of the last quarter of an hour or so.
+    weighted mean of the last quarter of an hour or so. `refusals` is which repositories did not take WAL in the latest
+    attempt, as far as that could be seen in this moment.
     """
 
     at: datetime
@@ -119,6 +121,7 @@ class Sample:
     problem: str = ""
     wal_rate: float | None = None
     wal_rate_smoothed: float | None = None
+    refusals: Refusals | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,9 @@ class Standing:
 
 @dataclass(frozen=True)
 class Over:
-    """What is all right now: if there was an alarm with this key, it has ended."""
+    """What is all right now: if there was an alarm with this key, it has ended. The numbers are for programs."""
 
     key: str
     event: str
     summary: str
+    facts: Mapping[str, Fact] = field(default_factory=dict)

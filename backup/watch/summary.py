@@ -11,11 +11,23 @@ from backup.watch.archiver import ArchiverState
 from backup.watch.look import look
 from backup.watch.memory import MARK, Elapsed, Memory
 from backup.watch.readings import Standing, Volume
+from backup.watch.refusals import Refusals
 from backup.watch.samples import Samples
-from backup.watch.verdicts import judge, safe_hours
+from backup.watch.verdicts import Verdict, judge, safe_hours
+from contract.supervisor import SupervisorConfig
 
 RECENT: Final = timedelta(minutes=15)
 DatabaseState = Literal["open", "in recovery", "unreachable"]
+
+
+@dataclass(frozen=True)
+class Taker:
+    """A repository. `takes_wal` is what the latest attempts say, None: they do not; `reason` is why it does not."""
+
+    key: int
+    location: str
+    takes_wal: bool | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class WalStatus:
     `safe_hours`: how long archiving could stop from now on until the database's volume is full, at the present rate;
     `safe_hours_at_peak` at the highest rate of the last hour. `full_in_hours`: the same while archiving really is behind,
     None while it is not. `catch_up_seconds`: until the backlog is gone, while it shrinks. `last_sample_at`: when the
-    supervisor looked last. `alarms`: what stands, the words included; empty means that all is well.
+    supervisor looked last. `repositories`: which of them take WAL. `alarms`: what stands, the words included; empty means
+    that all is well.
     """
 
     at: datetime
@@ -49,6 +62,7 @@ class WalStatus:
     safe_hours_at_peak: float | None
     full_in_hours: float | None
     catch_up_seconds: float | None
+    repositories: tuple[Taker, ...]
     volumes: tuple[Volume, ...]
     alarms: tuple[Standing, ...]
 
@@ -93,6 +107,21 @@ def summarize(deployment: Deployment) -> WalStatus:
         safe_hours_at_peak=safe_hours(sample, peak, allowed),
         full_in_hours=verdict.full_in_hours,
         catch_up_seconds=verdict.catch_up_seconds,
+        repositories=_takers(deployment.config, verdict),
         volumes=sample.volumes,
         alarms=verdict.standing,
+    )
+
+
+def _takers(config: SupervisorConfig, verdict: Verdict) -> tuple[Taker, ...]:
+    """Return each repository with what is known of it: an attempt that succeeds has succeeded in all of them."""
+    known = verdict.memory.refusals or Refusals()
+    reasons = {refusal.repo: refusal.reason for refusal in known.refusals}
+    others: bool | None = verdict.archiver in {"working", "catching up", "behind"} or None
+    taking = dict.fromkeys(known.others if known.through else (), True)
+    return tuple(
+        Taker(r.key, r.location, False, reasons[r.key])
+        if r.key in reasons
+        else Taker(r.key, r.location, taking.get(r.key, others))
+        for r in config.repositories
     )

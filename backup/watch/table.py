@@ -11,7 +11,7 @@ from rich.table import Table
 from backup.units import human_bytes, human_duration
 from backup.watch.disks import left
 from backup.watch.readings import Standing, Volume
-from backup.watch.summary import WalStatus
+from backup.watch.summary import Taker, WalStatus
 
 _UNKNOWN = "not known"
 _STALE = timedelta(minutes=5)
@@ -43,6 +43,7 @@ def _rows(status: WalStatus, zone: ZoneInfo) -> list[tuple[str, str]]:
         rows.append(("disk full", f"[red]in {left(status.full_in_hours)} at the present rate[/red]"))
     if status.catch_up_seconds is not None:
         rows.append(("caught up", f"in {human_duration(timedelta(seconds=status.catch_up_seconds))}"))
+    rows += [(f"repository {taker.key}", _taker(taker)) for taker in status.repositories]
     rows += [(f"volume {volume.name}", _volume(volume)) for volume in status.volumes]
     rows.append(("last look", _age(status)))
     return rows + [(f"[red]{alarm.severity}[/red]", _alarm(alarm)) for alarm in status.alarms]
@@ -57,6 +58,12 @@ def _archiver(status: WalStatus, zone: ZoneInfo) -> str:
     if status.archiver in {"failing", "stalled"} and status.last_failed_wal:
         said += f"; failed at {escape(status.last_failed_wal)}"
     return said
+
+
+def _taker(taker: Taker) -> str:
+    said = {True: "[green]takes WAL[/green]", False: "[red]takes no WAL[/red]", None: _UNKNOWN}[taker.takes_wal]
+    why = f": {escape(taker.reason)}" if taker.reason else ""
+    return f"{said} ({escape(taker.location)}){why}"
 
 
 def _backlog(status: WalStatus) -> str:

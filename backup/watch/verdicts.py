@@ -9,7 +9,7 @@ from typing import Final
 from backup.watch import archiver, disks
 from backup.watch.archiver import ArchiverState, ArchiverVerdict, Backlog
 from backup.watch.memory import Elapsed, Memory
-from backup.watch.rates import hours_until_full
+from backup.watch.rates import LONGEST_HOURS, hours_until_full
 from backup.watch.readings import Over, Sample, Standing
 from contract import events
 from contract.supervisor import Thresholds
@@ -47,7 +47,8 @@ def judge(memory: Memory, sample: Sample, recent: Sequence[Sample], elapsed: Ela
     behind = found.memory.stall is not None and found.state != "off"  # a single failed attempt is no reason to wake anybody
     on_disk = disks.judge(memory.rungs, sample.volumes, full_in if behind else None, behind=behind, allowed=allowed)
     down_seconds, down, up = _database(memory.down_seconds, sample, elapsed)
-    standing = (*([down] if down else []), *([found.standing] if found.standing else []), *on_disk.standing)
+    stalled = [_with_hours(found.standing, full_in)] if found.standing else []
+    standing = (*([down] if down else []), *stalled, *on_disk.standing)
     over = (*([up] if up else []), *([found.over] if found.over else []), *on_disk.over)
     catching_up = found.backlog.catch_up_seconds if found.backlog and found.state == "catching up" else None
     return Verdict(
@@ -60,6 +61,14 @@ def judge(memory: Memory, sample: Sample, recent: Sequence[Sample], elapsed: Ela
         full_in,
         catching_up,
     )
+
+
+def _with_hours(stalled: Standing, full_in_hours: float | None) -> Standing:
+    """Return the alarm of the archiver with the time that is left until the disk is full, where that is an end in sight."""
+    if full_in_hours is None or full_in_hours >= LONGEST_HOURS / 10:
+        return stalled
+    message = f"{stalled.message}; the disk lasts {disks.left(full_in_hours)} at the present rate of WAL"
+    return replace(stalled, message=message, facts={**stalled.facts, "full_in_hours": round(full_in_hours, 1)})
 
 
 def safe_hours(sample: Sample, rate: float | None, allowed: Thresholds) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -14,20 +15,27 @@ from backup import logs
 from backup.deployment import Deployment
 from backup.emergency import watch as emergency
 from backup.notice import Notice
+from backup.postgres import DatabaseError
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
-from backup.watch import rates
+from backup.watch import pulse, rates, spool
 from backup.watch.look import look
 from backup.watch.memory import MARK, Elapsed, Memory
+from backup.watch.outage import WORKS_AGAIN
 from backup.watch.readings import Sample, WalReading
+from backup.watch.refusals import Refusals
 from backup.watch.samples import Samples
 from backup.watch.verdicts import Verdict, judge
 from contract import events
 
 INTERVAL_SECONDS: Final = 60.0
+GLANCE_SECONDS: Final = 1.0
 RECENT_LOOKS: Final = 15
 JUMP_SECONDS: Final = 30.0
 """A wall clock that goes so much another way than the time itself has been set, or the host has slept."""
+
+
+_TROUBLED: Final = frozenset({"failing", "stalled"})
 
 
 class Watcher:
@@ -60,10 +68,19 @@ class Watcher:
         try:
             while not self._stop.is_set():
                 watch.once(self._deployment())
-                self._stop.wait(self._until_next(time.time()))
+                self._wait(watch)
         except Exception as error:  # noqa: BLE001 the thread boundary: whatever it was, the process must learn of it
             self.failure = error
             logs.logger().exception(events.SUPERVISOR_THREAD_DIED, thread="watcher")
+
+    def _wait(self, watch: Watch) -> None:
+        """Wait for the next look. While archiving fails, glance at the spool: what it says is there for a second only."""
+        until = time.monotonic() + self._until_next(time.time())
+        while (rest := until - time.monotonic()) > 0 and not self._stop.is_set():
+            if watch.is_troubled:
+                watch.glance(self._deployment())
+                rest = min(rest, GLANCE_SECONDS)
+            self._stop.wait(rest)
 
     def _until_next(self, now: float) -> float:
         """Return the seconds to the next full interval of the clock, but not to one that is nearly here."""
@@ -101,18 +118,37 @@ class Watch:
         self._before: _Before | None = None
         self._baseline: tuple[_Before, WalReading] | None = None
         self._smoothed: float | None = None
+        self._glanced: Refusals | None = None
+        self._pulsed_at: datetime | None = None
+        self.is_troubled = False
+
+    def glance(self, deployment: Deployment) -> None:
+        """See which repositories do not take WAL, for the next look: costs the listing of one directory."""
+        seen = spool.look(deployment)
+        if seen is not None:
+            self._glanced = seen.after(self._glanced)
 
     def once(self, deployment: Deployment) -> Verdict:
         """Look, judge, tell, keep. A database or a store that does not answer is no reason to end."""
         if not self._loaded:
             self._loaded = _tried(lambda: self._load(deployment))
         sample, monotonic = look(deployment), self._monotonic()
-        sample = self._with_rates(sample, monotonic)
+        sample = self._with_rates(self._with_glances(sample), monotonic)
         verdict = judge(
             self._memory, sample, self._recent, self._elapsed(sample.at, monotonic), deployment.config.thresholds
         )
         tell(deployment, verdict)
         _tried(lambda: emergency.look(deployment, sample, verdict))
+        if (
+            self.is_troubled
+            and sample.wal
+            and verdict.archiver not in _TROUBLED
+            and verdict.archiver not in {"off", "emergency"}
+        ):
+            _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
+        if sample.wal:
+            self.is_troubled = verdict.archiver in _TROUBLED
+        self._pulse(deployment, sample, verdict)
         changed = verdict.memory != self._memory
         self._memory = verdict.memory
         self._recent.append(sample)
@@ -120,12 +156,26 @@ class Watch:
         _tried(lambda: _keep(deployment, sample, verdict.memory if changed else None))
         return verdict
 
+    def _pulse(self, deployment: Deployment, sample: Sample, verdict: Verdict) -> None:
+        """Have an idle server archive something, so that a dead repository is noticed; when it refuses, it is looked at."""
+        if sample.wal is None or not pulse.is_due(sample.wal, verdict.archiver, sample.at, self._pulsed_at):
+            return
+        self._pulsed_at = sample.at
+        with contextlib.suppress(DatabaseError):  # the next look tells
+            deployment.postgres.switch_wal()
+
+    def _with_glances(self, sample: Sample) -> Sample:
+        """Return the look with what was seen of the spool since the one before."""
+        glanced, self._glanced = self._glanced, None
+        return replace(sample, refusals=sample.refusals.after(glanced) if sample.refusals else glanced)
+
     def _load(self, deployment: Deployment) -> None:
         samples, now = Samples(deployment.store), deployment.now()
         self._memory = Memory.from_json(deployment.marks.get(MARK))
         self._recent.extend(samples.recent(now, timedelta(seconds=RECENT_LOOKS * INTERVAL_SECONDS)))
         if (last := samples.last(now)) is not None:
             self._before, self._smoothed = _Before(last.at), last.wal_rate_smoothed
+            self.is_troubled = bool(last.wal and last.wal.is_failing)
             if last.wal:
                 self._baseline = self._before, last.wal
 
@@ -173,4 +223,4 @@ def tell(deployment: Deployment, verdict: Verdict) -> None:
         alarm = Alarm(standing.key, standing.event, standing.severity, standing.message, standing.hint)
         deployment.teller.alarm(alarm, standing.facts)
     for over in verdict.over:
-        deployment.teller.over(over.key, over.event, over.summary)
+        deployment.teller.over(over.key, over.event, over.summary, over.facts)

@@ -18,6 +18,8 @@ os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"  # its image cannot be pulle
 from tests.e2e.stack import IMAGE_TAG, IMAGES, PREFIX, ROOT, Stack, clean_environment
 from tests.stores.kinds import KINDS
 
+pytest.register_assert_rewrite("tests.e2e.cycle")
+
 LIVING: list[Stack] = []
 LONGEST_FIRST = ("overlap", "health-transitions", "scheduled-run", "empty-data-directory", "setup-killed", "host-directory")
 """Scenarios that wait for the clock most of their time: at the end, one worker would wait for them alone."""

@@ -39,7 +39,8 @@ class Seaweed(ObjectStore):
         self._write_identities()
         return (
             "exec weed -logtostderr server -dir=/data -ip=127.0.0.1 -ip.bind=0.0.0.0 -volume.max=200 "
-            f"-master.volumeSizeLimitMB=256 -s3 -s3.port=8333 -s3.port.https={self.port} "
+            "-volume.preStopSeconds=0 -master.volumeSizeLimitMB=256 -master.electionTimeout=1s "
+            f"-s3 -s3.port=8333 -s3.port.https={self.port} "
             "-s3.cert.file=/store/server.pem -s3.key.file=/store/server.key "
             "-s3.config=/store/identities.json"
         )
@@ -87,16 +88,15 @@ class Seaweed(ObjectStore):
     def allow(self, name: str, key: str, secret: str, actions: tuple[str, ...] = ALL_ACTIONS) -> None:
         """Let somebody in from now on. Actions are SeaweedFS's: Read, Write, List, … or for one bucket: Read:bucket."""
         self._identities[name] = (key, secret, actions)
-        self._reload()
-
-    def forbid(self, name: str = "salespider") -> None:
-        """Let somebody in no longer."""
-        del self._identities[name]
-        self._reload()
-
-    def _reload(self) -> None:
         self._write_identities()
         self.signal("HUP")
+
+    def forbid(self, name: str = "salespider") -> None:
+        """Let somebody in no longer. Takes a restart: told to read its file again, the server only adds what is new."""
+        del self._identities[name]
+        self._write_identities()
+        self.stop()
+        self.start()
 
     def _write_identities(self) -> None:
         identities = [
@@ -129,7 +129,7 @@ class Azurite(ObjectStore):
             f"AZURITE_ACCOUNTS='{self.account}:{self.key}' exec /opt/node/bin/node "
             "/opt/azurite/node_modules/azurite/dist/src/blob/main.js --blobHost 0.0.0.0 "
             f"--blobPort {self.port} --location /data --cert /store/server.pem --key /store/server.key "
-            "--skipApiVersionCheck --silent --disableTelemetry"
+            "--skipApiVersionCheck --disableProductStyleUrl --silent --disableTelemetry"
         )
 
     def prepare(self) -> None:

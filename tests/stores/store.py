@@ -124,6 +124,7 @@ class ObjectStore:
         """Take it away, with all it keeps."""
         for container in filter(None, (self._gate, self.container)):
             self._docker("rm", "--force", "--volumes", container, check=False)
+        self._docker("image", "rm", FAULTS_IMAGE, check=False)  # if another scenario needs it now, that one removes it
         self.ca_file.unlink(missing_ok=True)
 
     def answers(self) -> bool:
@@ -159,8 +160,8 @@ class ObjectStore:
         self._docker("network", "connect", *aliases, self._network, self._front)
 
     def stop(self) -> None:
-        """End the server; connections are refused, and what it keeps stays."""
-        self.signal("TERM")
+        """End the server at once; connections are refused, and what it keeps stays."""
+        self.signal("KILL")
         wait_until(lambda: not self.answers(), START_SECONDS, f"{self.host} has ended")
 
     def start(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import HELPER_IMAGE, Stack
+from tests.e2e.stack import HELPER_IMAGE, Stack, wait_until
 from tests.stores.store import ObjectStore
 
 KINDS = ("s3", "azure", "gcs")
@@ -88,3 +91,23 @@ def test_the_gate_does_what_it_is_told(stacks: Stacks) -> None:
     said = said_to(stack, store, requests(store))
     assert "timed out" in said
     store.unpause()
+
+
+def test_keys_come_and_go(stacks: Stacks) -> None:
+    stack = stacks.new()
+    store = stacks.store("s3", stack)
+    old = store.client()
+    store.allow("other", "AKOTHER", "another-secret")
+    store.key, store.secret = "AKOTHER", "another-secret"
+    wait_until(lambda: tells(store.client(), store.bucket) == 200, 20, "the new key works")
+    store.forbid()
+    wait_until(lambda: tells(old, store.bucket) == 403, 20, "the old key does not")
+    assert tells(store.client(), store.bucket) == 200
+
+
+def tells(client: Any, bucket: str) -> int:
+    """Return the HTTP status that a bucket's listing ends with."""
+    try:
+        return int(client.list_objects_v2(Bucket=bucket)["ResponseMetadata"]["HTTPStatusCode"])
+    except ClientError as error:
+        return int(error.response["ResponseMetadata"]["HTTPStatusCode"])

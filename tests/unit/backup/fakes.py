@@ -99,6 +99,7 @@ def make_volumes(root: Path) -> Volumes:
         operation_lock=root / "operation.lock",
         database=root / "database",
         pgdata=root / "database" / "data",
+        archive_spool=root / "spool",
     )
     for directory in (volumes.config, volumes.log, volumes.database):
         directory.mkdir()
@@ -188,6 +189,7 @@ class FakePostgres(Postgres):
         self.pending_restart: tuple[str, ...] = ()
         self.version_beside = "pgBackRest 2.55.1"
         self.switched = "000000010000000000000005"
+        self.switches = 0
         self.version = "17.6"
         self.system_id = SYSTEM_ID
         self.size = 30_000_000
@@ -231,6 +233,7 @@ class FakePostgres(Postgres):
 
     def switch_wal(self) -> str:
         self._answer()
+        self.switches += 1
         return self.switched
 
     def newest_waiting(self) -> str | None:

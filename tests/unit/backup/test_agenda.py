@@ -13,6 +13,7 @@ from backup.agenda import Agenda
 from backup.jobs import BackupRequest
 from backup.pgbackrest import RepositoryStatus
 from backup.state.history import Beginning, Ending, State
+from backup.watch.outage import WORKS_AGAIN
 from contract.supervisor import BackupType
 from tests.unit.backup.fakes import World, make_backup, make_config, make_info, make_world
 
@@ -179,6 +180,23 @@ def test_what_trying_again_cannot_help_waits_for_the_next_time_or_for_a_change(w
     request = agenda.next(world.clock.now)
     assert request is not None
     assert (request.kind, request.origin) == ("full", "retry")
+
+
+@pytest.mark.parametrize("retryable", [True, False])
+def test_what_failed_in_an_outage_is_taken_once_when_archiving_works_again(
+    world: World, agenda: Agenda, retryable: bool
+) -> None:
+    for _ in range(5):
+        run(world, "full", "failed", retryable=retryable)
+        world.clock.advance(seconds=1)
+    assert agenda.next(world.clock.now) is None
+    world.deployment.marks.put_moment(WORKS_AGAIN, world.clock.now)
+    request = agenda.next(world.clock.now)
+    assert request is not None
+    assert (request.kind, request.origin) == ("full", "retry")
+    world.clock.advance(seconds=1)
+    run(world, "full", "failed", origin="retry", retryable=retryable)
+    assert agenda.next(world.clock.now) is None, "the next time it is a failure of its own"
 
 
 def test_a_manual_run_that_failed_is_the_operators(world: World, agenda: Agenda) -> None:

@@ -178,7 +178,7 @@ def test_whether_there_is_a_backup_is_what_the_repository_was_seen_to_hold(
 ) -> None:
     deployment = world.deployment
     deployment.history.beat("idle", NOON)
-    Holdings(deployment.store).put({1: seen}, {1}, NOON - timedelta(hours=1))
+    Holdings(deployment.store).put({1: seen}, {1: "/srv"}, NOON - timedelta(hours=1))
     if ran_at:
         number = deployment.history.begin(Beginning("backup", "full", 1, "first", ""), ran_at)
         deployment.history.end(number, Ending("succeeded", 0, FULL.label, ""), ran_at)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from backup import identity, lateness, promises
 from backup.deployment import Deployment
 from contract import events
-from tests.unit.backup.fakes import World, make_backup, make_info
+from tests.unit.backup.fakes import FakePgbackrest, World, make_backup, make_info
 
 
 def keys(deployment: Deployment) -> list[str]:
@@ -20,8 +20,9 @@ def test_a_deployment_without_a_kit_is_told_and_nothing_else_is_wrong(world: Wor
     assert keys(world.deployment) == ["protection"]
 
 
-def test_a_backup_that_is_missing_is_told(world: World) -> None:
-    lateness.remember(world.deployment, make_info(make_backup("20260304-020000F")))
+def test_a_backup_that_is_missing_is_told(world: World, engine: FakePgbackrest) -> None:
+    engine.info = make_info(make_backup("20260304-020000F"))
+    lateness.remember(world.deployment, engine.info)
     world.clock.advance(days=8)
     world.deployment.marks.put_moment("backups.asked", world.clock.now)
     promises.look(world.deployment)

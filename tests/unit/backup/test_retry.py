@@ -109,3 +109,10 @@ def test_jitter_stays_below_its_maximum(maximum: int, seed: str | int) -> None:
 def test_jitter_is_spread_over_the_whole_range() -> None:
     drawn = sorted(jitter_seconds(100, f"host{number}") for number in range(1000))
     assert max(later - earlier for earlier, later in pairwise([0.0, *drawn, 100.0])) < 2
+
+
+def test_when_archiving_works_again_nobody_waits_any_longer() -> None:
+    failures = tuple(run("full", "failed", id=number) for number in (4, 3, 2, 1))
+    assert at(retry(failures, NOW)) > NOW
+    assert at(retry(failures, NOW, TEN_MINUTES_AGO + timedelta(seconds=1))) == NOW
+    assert at(retry(failures, NOW, TEN_MINUTES_AGO - timedelta(seconds=1))) > NOW, "it has failed since"

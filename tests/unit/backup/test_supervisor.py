@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from backup.runner import Job, Runner
 from backup.state.history import History
 from backup.state.store import StoreError
 from backup.supervisor import Supervisor
-from contract import events
+from backup.watch.outage import WORKS_AGAIN
+from contract import events, paths
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_world, runs_of
 
@@ -191,6 +193,59 @@ def test_a_repository_that_cannot_be_asked_is_waited_for(scene: Scene) -> None:
     assert scene.tick(seconds=1) == f"{said}; next attempt at 2026-03-04 12:00:02 UTC"
     scene.engine.info_answer, scene.engine.info = None, make_info(FULL)
     assert scene.tick(seconds=1).startswith("idle")
+
+
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+
+def test_when_archiving_works_again_the_stanza_is_tried_at_once(scene: Scene) -> None:
+    for delay in (2, 5, 15, 60, 300, 900):
+        scene.tick()
+        scene.do(Reply(49))
+        scene.tick()
+        scene.world.clock.advance(seconds=delay)
+    scene.tick()
+    scene.do(Reply(49))
+    assert scene.tick().startswith("creating the stanza; next attempt at 2026-03-04 13:")
+    scene.world.clock.advance(seconds=60)
+    scene.world.deployment.marks.put_moment(WORKS_AGAIN, scene.world.clock.now)
+    assert scene.tick(seconds=1) == "creating the stanza"
+
+
+def out_of_reach(repo: int) -> dict[str, Captured]:
+    return {f"--repo={repo}": Captured(49, b"", "ERROR: [049]: unable to connect to 'store:443': Connection refused\n")}
+
+
+@pytest.fixture
+def two(tmp_path: Path, engine: FakePgbackrest) -> Iterator[Scene]:
+    """Two repositories that hold a backup each, the second one out of reach."""
+    world = make_world(tmp_path, make_config(repositories=2))
+    engine.info = make_info(FULL, make_backup("20260301-020100F", repo=2))
+    engine.info_files |= out_of_reach(2)
+    engine.captured |= out_of_reach(2)
+    published = world.deployment.volumes.config / paths.REPO_CONF
+    published.parent.mkdir(parents=True, exist_ok=True)
+    published.write_text("[global]\nrepo1-path=/one\nrepo2-path=/two\n")
+    yield Scene(world, engine)
+    world.deployment.store.close()
+
+
+def test_a_repository_that_is_out_of_reach_at_the_start_does_not_hold_up_the_other_one(two: Scene) -> None:
+    assert two.tick() == "creating the stanza"
+    with capture_logs() as logged:
+        two.do(Reply())
+        assert two.tick(seconds=1).startswith("idle; next: ")
+    assert events.REPOSITORY_REFUSED in [entry["event"] for entry in logged]
+    created = next(argv for argv in two.engine.ran if "stanza-create" in argv)
+    assert any(word.startswith("--config-include-path=") for word in created), created
+
+
+def test_where_all_are_out_of_reach_nothing_is_created(two: Scene) -> None:
+    two.engine.info_files |= out_of_reach(1)
+    two.engine.captured |= out_of_reach(1)
+    two.tick()
+    assert two.do().state == "failed"
+    assert "stanza-create" not in two.engine.verbs
 
 
 def test_every_repository_without_a_full_backup_gets_one(tmp_path: Path, engine: FakePgbackrest) -> None:

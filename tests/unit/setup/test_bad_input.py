@@ -41,6 +41,8 @@ PATH_HINT = "write for example /srv/backups; Compose takes anything else for the
 NO_KIND = "is not one of none, posix, s3, azure, gcs"
 REFUSED = [
     ("SETUP_BACKUP", "maybe", "'maybe' is neither true nor false", "write true or false"),
+    ("BACKUP_CLOUD_CLI", "aws,s3cmd", "'s3cmd' is not among the programs there are", "use none, or aws, az or gsutil"),
+    ("BACKUP_CLOUD_CLI", "aws, az", "'aws, az' is not in the form that Compose hands on", "write aws,az"),
     ("PGBACKREST_REPO1_TYPE", "Posix", f"'Posix' {NO_KIND}", "did you mean posix?"),
     ("PGBACKREST_REPO1_TYPE", "tape", f"'tape' {NO_KIND}", "use none, posix, s3, azure or gcs"),
     ("PGBACKREST_REPO4_TYPE", "S3", f"'S3' {NO_KIND}", "did you mean s3?"),
@@ -716,12 +718,12 @@ TOGETHER: list[tuple[dict[str, str], list[Problem]]] = [
         ],
     ),
     (
-        {"PGBACKREST_REPO2_TYPE": "posix"},
+        {"PGBACKREST_REPO1_PATH": "/srv/retired", "PGBACKREST_REPO2_TYPE": "posix"},
         [
             Problem(
                 "PGBACKREST_REPO1_TYPE",
-                "is none or not set, but PGBACKREST_REPO2_TYPE is posix",
-                "number the repositories from 1 on",
+                "is not set, but PGBACKREST_REPO1_PATH is",
+                "set it to posix, s3, azure or gcs, or remove the variables of repository 1",
             )
         ],
     ),

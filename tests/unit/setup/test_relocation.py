@@ -250,3 +250,92 @@ def test_a_damaged_record_is_not_taken_for_an_empty_one(old: Places, capsys: Cap
     (old.secrets / KNOWN_PLACES).write_text("{")
     assert run(old, OLD) == Exit.CONFIGURATION
     assert capsys.readouterr().err.startswith(f"the record {old.secrets / KNOWN_PLACES} cannot be read: not understood\n")
+
+
+# --- a number that is not used any more, and comes back ---------------------------------------------------------------
+
+BOTH = OLD | {"PGBACKREST_REPO2_TYPE": "posix", "PGBACKREST_REPO2_PATH": "/srv/second"}
+SECOND_ALONE = {"PGBACKREST_REPO2_TYPE": "posix", "PGBACKREST_REPO2_PATH": "/srv/second"}
+S3_AGAIN = S3 | SECOND_ALONE
+
+
+def test_the_second_may_stand_alone_and_the_first_is_named_once(places: Places, capsys: Capture) -> None:
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    capsys.readouterr()
+    assert run(places, SECOND_ALONE) == Exit.OK
+    assert "repository 1: /srv/old is not used any more: no backup goes there" in capsys.readouterr().out
+    published = (places.configuration / "conf.d/repo.conf").read_text()
+    assert "repo2-path" in published
+    assert "repo1-" not in published
+    assert run(places, SECOND_ALONE) == Exit.OK
+    assert "not used any more" not in capsys.readouterr().out
+
+
+def test_a_retired_number_at_its_old_place_keeps_its_passphrase(places: Places) -> None:
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    before = passphrase(places)
+    assert run(places, SECOND_ALONE) == Exit.OK
+    assert run(places, BOTH) == Exit.OK
+    assert passphrase(places) == before
+
+
+@pytest.mark.parametrize("again", [SECOND_ALONE | NEW, S3_AGAIN], ids=["a directory", "a bucket"])
+def test_a_retired_number_at_a_new_place_gets_a_new_passphrase_once(places: Places, again: dict[str, str]) -> None:
+    """Otherwise a passphrase that leaked would come back with the number, where setup cannot look into the store."""
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    before = passphrase(places)
+    assert run(places, SECOND_ALONE) == Exit.OK
+    for folder in ("archive", "backup"):
+        shutil.rmtree(places.directory(1) / folder)  # it is another directory now, an empty one
+    assert run(places, again) == Exit.OK
+    fresh = passphrase(places)
+    assert fresh != before
+    kept = places.secrets / f"repo1-cipher-pass.replaced-{fingerprint(before)[:12]}"
+    assert kept.read_text().strip() == before, "its backups may still be wanted"
+    assert run(places, again) == Exit.OK
+    assert passphrase(places) == fresh
+
+
+def test_a_retired_number_at_a_new_place_takes_the_passphrase_it_is_given(places: Places) -> None:
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    assert run(places, SECOND_ALONE) == Exit.OK
+    assert run(places, S3_AGAIN | {"PGBACKREST_REPO1_CIPHER_PASS": "a passphrase of the operator's"}) == Exit.OK
+    assert passphrase(places) == "a passphrase of the operator's"
+
+
+def test_a_copy_of_the_retired_repository_opens_with_its_passphrase(places: Places) -> None:
+    """The bytes were moved while the number was not in use."""
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    before = passphrase(places)
+    assert run(places, SECOND_ALONE) == Exit.OK
+    assert run(places, SECOND_ALONE | NEW) == Exit.OK
+    assert passphrase(places) == before
+
+
+def test_killed_before_it_is_published_the_new_passphrase_is_made_no_third_time(places: Places) -> None:
+    assert run(places, BOTH) == Exit.OK
+    back_up(places)
+    assert run(places, SECOND_ALONE) == Exit.OK
+    with patch("setup.__main__.publish", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run(places, S3_AGAIN)
+    made = passphrase(places)
+    assert run(places, S3_AGAIN) == Exit.OK
+    assert passphrase(places) == made
+
+
+def test_short_names_of_a_retired_first_do_not_contradict_the_second(places: Places) -> None:
+    """They may be the application's own."""
+    second = {f"PGBACKREST_REPO2_S3_{name}": f"second-{name.lower()}" for name in ("BUCKET", "REGION", "KEY", "KEY_SECRET")}
+    second["PGBACKREST_REPO2_S3_KEY_SECRET"] = "of-the-second"
+    second["PGBACKREST_REPO2_S3_REGION"] = "eu-west-1"
+    second["PGBACKREST_REPO2_S3_BUCKET"] = "second"
+    left = {name: value for name, value in S3.items() if name.startswith("AWS_")}
+    assert run(places, {"PGBACKREST_REPO2_TYPE": "s3"} | second | left) == Exit.OK
+    published = (places.configuration / "conf.d/repo.conf").read_text()
+    assert "repo2-s3-bucket=second\n" in published
+    assert "bucket-1" not in published

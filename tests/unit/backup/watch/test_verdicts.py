@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from backup.notice import is_worse
 from backup.watch.memory import Elapsed, Memory, Rungs
 from backup.watch.readings import Sample, Standing, Volume, WalReading
+from backup.watch.refusals import Refusal, Refusals
 from backup.watch.verdicts import Verdict, judge
 from contract import events
 from contract.supervisor import Thresholds
@@ -46,10 +47,17 @@ class Scene:
         seconds: float = 60,
         jumped: bool = False,
         down: bool = False,
+        refusals: Refusals | None = None,
     ) -> Verdict:
         self.now += timedelta(minutes=minutes)
         sample = Sample(
-            self.now, None if down else wal or make_wal(), volumes or (ROOMY,), "refused" if down else "", rate, rate
+            self.now,
+            None if down else wal or make_wal(),
+            volumes or (ROOMY,),
+            "refused" if down else "",
+            rate,
+            rate,
+            refusals,
         )
         elapsed = Elapsed.between_looks(seconds, jumped)
         verdict = judge(self.memory, sample, self.recent[-15:], elapsed, self.allowed)
@@ -100,9 +108,10 @@ def test_a_stall_is_told_once_when_it_is_late_again_when_it_is_critical_and_its_
     (standing,) = verdict.standing
     assert standing.message == (
         "archiving is behind: 74 WAL segments (1.2 GB) wait, the oldest for 1 h 14 min; "
-        "the latest attempt failed at 000000010000000000000006"
+        "the latest attempt failed at 000000010000000000000006; the disk lasts 2 d 14 h at the present rate of WAL"
     )
     assert standing.facts["waiting_segments"] == 74
+    assert standing.facts["full_in_hours"] == 62.1
     back = make_wal(
         last_archived_wal=f"{1:08X}{0:08X}{5 + 74:08X}",
         last_archived_at=scene.now + timedelta(seconds=50),
@@ -112,6 +121,64 @@ def test_a_stall_is_told_once_when_it_is_late_again_when_it_is_critical_and_its_
     assert scene.look(back).archiver == "working"
     assert scene.told[2:] == [(events.ARCHIVER_RECOVERED, "")]
     assert scene.summaries == ["archiving works again after 1 h 15 min; 74 WAL segments (1.2 GB) caught up"]
+
+
+def segment(number: int) -> str:
+    return f"{1:08X}{0:08X}{number:08X}"
+
+
+def refused(through: int | None) -> Refusals:
+    """Repository 2 takes nothing; repository 1 has all until this segment."""
+    dead = Refusal(2, 104, "[HostConnectError] unable to connect", location="bucket")
+    return Refusals((dead,), (1,), None if through is None else segment(through))
+
+
+def test_the_dead_one_of_two_is_named_with_its_reason_and_the_other_one_as_far_as_it_is(scene: Scene) -> None:
+    failing = waiting(74, 30, wal_position=80 * SEGMENT, **FAILED)
+    (standing,) = scene.look(failing, refusals=refused(79)).standing
+    assert standing.message == (
+        "archiving is behind: 74 WAL segments (1.2 GB) wait, the oldest for 30 min 0 s; "
+        "repository 2 (bucket) takes no WAL: [HostConnectError] unable to connect; repository 1 is kept current"
+    )
+    assert standing.hint.startswith("look at that repository")
+
+
+def test_the_other_one_is_current_only_as_long_as_that_is_so(scene: Scene) -> None:
+    (standing,) = scene.look(waiting(74, 30, wal_position=80 * SEGMENT, **FAILED), refusals=refused(76)).standing
+    assert standing.message.endswith("repository 1 took all but the newest 3 in the latest attempt")
+    (standing,) = scene.look(waiting(74, 30, wal_position=80 * SEGMENT, **FAILED), refusals=refused(None)).standing
+    assert standing.message.endswith("repository 1 took all but the newest 3 in the latest attempt"), "it keeps what it has"
+
+
+def test_where_nothing_shows_that_the_other_one_takes_it_nothing_is_said(scene: Scene) -> None:
+    (standing,) = scene.look(waiting(74, 30, **FAILED), refusals=refused(None)).standing
+    assert standing.message.endswith("unable to connect")
+
+
+def test_between_two_attempts_the_reason_is_remembered_until_one_succeeds(scene: Scene) -> None:
+    scene.look(waiting(74, 30, **FAILED), refusals=refused(78))
+    (standing,) = scene.look(waiting(75, 31, **FAILED)).standing
+    assert "repository 2 (bucket) takes no WAL" in standing.message
+    succeeded = {**FAILED, "last_archived_at": scene.now + timedelta(seconds=50)}
+    (standing,) = scene.look(waiting(60, 25, **succeeded), refusals=refused(78)).standing
+    assert "repository 2" not in standing.message
+
+
+def test_a_crash_of_the_server_forgets_no_reason(scene: Scene) -> None:
+    scene.look(waiting(74, 30, **FAILED), refusals=refused(78))
+    (standing,) = scene.look(waiting(75, 31, last_archived_at=None, last_archived_wal=None, archived_count=0)).standing
+    assert "repository 2 (bucket) takes no WAL" in standing.message
+
+
+def test_the_end_is_told_for_the_one_that_was_dead_with_how_long_and_how_much(scene: Scene) -> None:
+    for minute in range(1, 31):
+        scene.look(waiting(minute, minute, **FAILED), refusals=refused(None))
+    verdict = scene.look(make_wal(last_archived_wal=segment(5 + 30), last_archived_at=scene.now + timedelta(seconds=50)))
+    assert scene.summaries == [
+        "repository 2 can be archived to again after 31 min 0 s; 30 WAL segments (503.3 MB) caught up"
+    ]
+    over = next(over for over in verdict.over if over.key == "archiver")
+    assert over.facts == {"seconds": 1860, "segments": 30, "bytes": 30 * SEGMENT}
 
 
 def test_what_waits_for_less_than_allowed_is_no_stall(scene: Scene) -> None:

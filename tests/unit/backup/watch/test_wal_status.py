@@ -18,7 +18,7 @@ from backup.watch.summary import WalStatus, summarize
 from backup.watch.watcher import Watch
 from contract.exits import Exit
 from tests.consistency.source import rows
-from tests.unit.backup.fakes import MEBIBYTE, NOON, SEGMENT, World, make_wal
+from tests.unit.backup.fakes import MEBIBYTE, NOON, SEGMENT, World, make_config, make_wal
 from tests.unit.backup.watch.conftest import Disk
 
 Type = Callable[..., tuple[int, str]]
@@ -111,6 +111,23 @@ def test_a_database_that_is_away_is_an_alarm_after_minutes(command: Type, world:
     assert "critical the database cannot be reached (connection refused)" in out
 
 
+def test_each_repository_is_listed_and_the_dead_one_with_its_reason(command: Type, world: World) -> None:
+    world.reconfigure(make_config(repositories=2))
+    assert "repository 1 takes WAL (/var/lib/pgbackrest1) repository 2 takes WAL (/var/lib/pgbackrest2)" in command()[1]
+    out = world.volumes.archive_spool / "archive" / world.deployment.config.stanza / "out"
+    out.mkdir(parents=True)
+    (out / "000000010000000000000005.error").write_text(
+        "104\nraised:\nrepo2: [HostConnectError] unable to connect to 'store:9': [111] Connection refused\n"
+    )
+    world.postgres.wal = make_wal(ready_segments=4, oldest_ready_seconds=60, last_failed_at=NOON)
+    said = command()[1]
+    assert "repository 1 takes WAL" in said
+    assert "repository 2 takes no WAL (/var/lib/pgbackrest2): store:9 refuses the connection" in said
+    (out / "000000010000000000000005.error").unlink()
+    takers = [(taker["takes_wal"], taker["reason"]) for taker in answer(command)["repositories"]]
+    assert takers == [(None, ""), (None, "")], "between two attempts nobody knows, and the supervisor has not looked"
+
+
 def test_asking_keeps_nothing_and_tells_nobody(command: Type, world: World) -> None:
     watch(world, 0, 60)
     before = Samples(world.deployment.store).recent(world.clock.now, timedelta(hours=1))
@@ -170,6 +187,7 @@ def test_the_json_is_what_the_reference_says(command: Type, world: World) -> Non
     found = answer(command)
     document = "docs/reference/wal-status.md"
     assert [row[0].strip("`") for row in rows(document, "## JSON")] == list(found)
+    assert [row[0].strip("`") for row in rows(document, "### A repository")] == list(found["repositories"][0])
     assert [row[0].strip("`") for row in rows(document, "### A volume")] == list(found["volumes"][0])
     assert [row[0].strip("`") for row in rows(document, "### An alarm")] == list(found["alarms"][0])
 

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from backup.state.store import Store
+from backup.watch.outage import WORKS_AGAIN
 from backup.watch.samples import Samples
 from backup.watch.verdicts import Verdict
 from backup.watch.watcher import Watch, Watcher
@@ -303,3 +304,62 @@ def test_a_store_that_is_no_more_does_not_end_the_thread(world: World, tmp_path:
     with capture_logs() as logged:
         Watch().once(deployment)
     assert events.SAMPLE_LOST in {entry["event"] for entry in logged}
+
+
+# --- an outage --------------------------------------------------------------------------------------------------------
+
+
+def complain(
+    world: World,
+    text: str = "104\nraised:\nrepo1: [HostConnectError] unable to connect to 'store:9': [111] Connection refused\n",
+) -> Path:
+    """Leave an error file in the spool, as archiving does."""
+    out = world.volumes.archive_spool / "archive" / world.deployment.config.stanza / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "000000010000000000000006.error"
+    file.write_text(text)
+    return file
+
+
+def test_what_the_spool_says_for_a_moment_is_in_the_alarm(scene: Scene) -> None:
+    stick(scene.world, 5, 30)
+    scene.look()
+    assert scene.watch.is_troubled
+    file = complain(scene.world)
+    scene.watch.glance(scene.world.deployment)
+    file.unlink()
+    scene.watch.glance(scene.world.deployment)
+    scene.look()
+    (raised,) = scene.world.deployment.teller.alarms.raised()
+    assert "repository 1 (/var/lib/pgbackrest1) takes no WAL: store:9 refuses the connection" in raised.alarm.message
+
+
+def test_the_moment_at_which_archiving_works_again_is_kept(scene: Scene) -> None:
+    marks = scene.world.deployment.marks
+    stick(scene.world, 5, 1)
+    scene.look()
+    assert marks.moment(WORKS_AGAIN) is None
+    scene.restart()
+    scene.world.postgres.down = "connection refused"
+    scene.look()
+    scene.world.postgres.down = ""
+    scene.look()
+    assert marks.moment(WORKS_AGAIN) is None, "it still fails"
+    scene.world.postgres.wal = make_wal(last_archived_at=scene.world.clock.now)
+    scene.look()
+    assert marks.moment(WORKS_AGAIN) == scene.world.clock.now
+    scene.look()
+    assert marks.moment(WORKS_AGAIN) == scene.world.clock.now - timedelta(minutes=1), "once"
+
+
+def test_an_idle_server_is_made_to_archive_something_every_quarter_of_an_hour(scene: Scene) -> None:
+    postgres = scene.world.postgres
+    switches = []
+    for _ in range(46):
+        scene.look()
+        switches.append(postgres.switches)
+    assert switches[-1] == 3
+    assert switches[12] == 0
+    postgres.down = "connection refused"
+    scene.look(minutes=30)
+    assert postgres.switches == 3
