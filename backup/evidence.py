@@ -83,3 +83,12 @@ def archived_segment(lines: Sequence[str]) -> str | None:
         if marker in line and "WAL segment " in line:
             return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
     return None
+
+
+def parse_listing(stdout: bytes) -> tuple[str, ...]:
+    """Return the file names in the JSON of `repo-ls`. Raises UnreadableAnswerError."""
+    try:
+        entries = json.loads(stdout)
+    except json.JSONDecodeError as error:
+        raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
+    return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))

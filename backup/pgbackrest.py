@@ -392,12 +392,3 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         version=cluster.get("version"),
         annotations=tuple(sorted((entry.get("annotation") or {}).items())),
     )
-
-
-def parse_listing(stdout: bytes) -> tuple[str, ...]:
-    """Return the file names in the JSON of `repo-ls`. Raises UnreadableAnswerError."""
-    try:
-        entries = json.loads(stdout)
-    except json.JSONDecodeError as error:
-        raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
-    return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
+from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
@@ -118,7 +118,7 @@ def newest_branch(info: Info) -> timeline.Branch:
 
 def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
     listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
-    name = timeline.newest(pgbackrest.parse_listing(listing))
+    name = timeline.newest(evidence.parse_listing(listing))
     if name is None:
         return timeline.FIRST
     text = _ask_repository(pgbackrest.read_history_file(stanza, archive.repo, archive.id, name))

@@ -80,7 +80,7 @@ def test_info_as_text_names_every_backup(protected: tuple[Site, Options]) -> Non
 
 def test_an_archive_without_a_promotion_has_no_history_files(protected: tuple[Site, Options]) -> None:
     answer = process.capture(pgbackrest.list_history_files(STANZA, 1, "17-1"), 30)
-    assert (answer.exit_code, pgbackrest.parse_listing(answer.stdout)) == (0, ())
+    assert (answer.exit_code, evidence.parse_listing(answer.stdout)) == (0, ())
 
 
 def test_a_history_file_that_is_not_there_is_an_error(protected: tuple[Site, Options]) -> None:

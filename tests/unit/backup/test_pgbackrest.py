@@ -249,12 +249,12 @@ def test_a_listing_gives_the_files_in_order_and_leaves_directories_out() -> None
         "00000002.history": {"type": "file", "size": 50, "time": 1795223500},
         "0000000100000000": {"type": "path"},
     }
-    assert pgbackrest.parse_listing(json.dumps(entries).encode()) == ("00000002.history", "00000003.history")
+    assert evidence.parse_listing(json.dumps(entries).encode()) == ("00000002.history", "00000003.history")
 
 
 def test_a_listing_that_is_no_json_is_an_error_that_says_so() -> None:
     with pytest.raises(UnreadableAnswerError, match=r"^pgbackrest repo-ls printed broken JSON: "):
-        pgbackrest.parse_listing(b"ERROR: [049]")
+        evidence.parse_listing(b"ERROR: [049]")
 
 
 @pytest.mark.parametrize(
