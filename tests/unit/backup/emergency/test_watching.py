@@ -285,3 +285,10 @@ def test_the_end_is_told_once(scene: Scene) -> None:
     scene.look()
     scene.look()
     assert over == [events.WAL_RESUMED]
+
+
+def test_while_archiving_works_the_command_refuses(world: World, engine: FakePgbackrest, command: Type) -> None:
+    for verb in (("plan", "--yes"), ("pull", "--override")):
+        code, _, err = command("wal-emergency", *verb)
+        assert (code, "archiving works; nothing waits" in err) == (Exit.EMERGENCY, True)
+    assert lever.read(world.postgres.archive_command()) is None
