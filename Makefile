@@ -19,8 +19,9 @@ IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
-.PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency wal-resume emergency-dump
-.PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
+.PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
+.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr demo demo-down test test-long e2e
+.PHONY: integration check help
 
 ## Running it
 
