@@ -60,7 +60,7 @@ def config() -> SupervisorConfig:
 
 def published(directory: Path) -> None:
     publish(directory, config())
-    (directory / "conf.d").mkdir()
+    (directory / "conf.d").mkdir(exist_ok=True)
     (directory / paths.REPO_CONF).write_text(OPTIONS.format(1) + OPTIONS.format(2))
 
 
