@@ -16,7 +16,6 @@ from tests.e2e.outage import (
     drain,
     gaps,
     look_now,
-    refuse,
     restored_from_the_store_alone,
     waiting_segments,
     wal_status,
@@ -88,29 +87,3 @@ def test_all_of_it_arrives_alone_and_in_order(
 def test_the_store_alone_brings_back_every_acknowledged_commit(stack: Stack, ledger: Ledger) -> None:
     assert len(ledger.acknowledged) > BACKLOG
     assert restored_from_the_store_alone(stack, ledger) == []
-
-
-def test_one_of_two_repositories_is_dead_and_the_other_one_is_kept_current(stacks: Stacks) -> None:
-    """The store refuses everything; the directory takes all, and after the loss of the database either one would do."""
-    stack = stacks.new()
-    store = stacks.store("s3", stack)
-    stack.configure(**PATIENCE, BACKUP_SCHEDULE_DIFF="off", PGBACKREST_REPO1_TYPE="posix", **store.variables(2))
-    stack.start()
-    with Ledger(stack, 10, rows_a_segment=2) as ledger:
-        ledger.wait_for(4, 60)
-        refuse(store)
-        wait_until(lambda: waiting_segments(stack) >= 10, 60, "a backlog")
-        stack.exec("postgres", "sh", "-c", "touch -d '5 minutes ago' /var/lib/postgresql/data/pg_wal/archive_status/*.ready")
-        look_now(stack)
-        found = alarmed(stack, 150, "repository 1 is kept current")
-        assert "repository 2 (s3://" in found["message"]
-        print(found)
-        takers = {taker["key"]: taker["takes_wal"] for taker in wal_status(stack)["repositories"]}
-        assert takers == {1: True, 2: False}
-        newest = stack.sql("SELECT pg_walfile_name(pg_switch_wal())")
-    wait_until(lambda: newest in archived(stack, 1), 60, "the newest segment in the directory")
-    store.allow("salespider", store.key, store.secret)
-    drain(stack, 120)
-    assert archived(stack, 1) == archived(stack, 2)
-    look_now(stack)
-    wait_until(lambda: archiver_alarm(stack) is None, 30, "the end of the alarm")
