@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.parse
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,6 @@ class Endpoint(BaseHTTPRequestHandler):
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("/token/server.pem", "/token/server.key")
-server = HTTPServer(("0.0.0.0", 8443), Endpoint)
+server = ThreadingHTTPServer(("0.0.0.0", 8443), Endpoint)
 server.socket = context.wrap_socket(server.socket, server_side=True)
 server.serve_forever()
