@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from backup import evidence, jobs, pgbackrest, placement, policy, process, protection, subset
 from backup.deployment import Deployment
+from backup.emergency import lever, words
 from backup.storage import trouble
 from contract import paths
 from contract import protection as protection_texts
@@ -104,6 +105,11 @@ def stanza_and_archiving_work(deployment: Deployment) -> Iterator[Finding]:
 
     One that cannot be read is a finding of the look before, and would only hide whether the others are kept current.
     """
+    pulled = lever.read(deployment.postgres.archive_command())
+    if pulled is not None:  # pgbackrest would only say that the command is not its own
+        since = words.utc(pulled.since)
+        yield Finding("archiving", False, f"WAL emergency since {since}: nothing is archived", words.RESUME)
+        return
     usable = {repository.key for repository in jobs.read_info(deployment).repositories if repository.is_usable}
     if not usable:
         return

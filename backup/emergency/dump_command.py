@@ -22,7 +22,7 @@ LIST_SECONDS = 600.0
 class DumpError(ProductError):
     """There is no dump that anybody could rely on."""
 
-    exit_code = Exit.EMERGENCY
+    exit_code = Exit.BACKUP_FAILED
 
 
 @click.group("emergency-dump")
@@ -40,7 +40,8 @@ def show_plan(directory: str, free: int, device: int) -> None:
     size, tables = deployment.postgres.dumped()
     room = dumps.room(Target(directory, free, device), size, deployment.volumes.database.stat().st_dev)
     if not room.fits:
-        raise DumpError(f"no local dump: it {room.words}", hint="name a directory on another disk: DIR=…")
+        message, hint = f"no local dump: it {room.words}", "name a directory on another disk: DIR=…"
+        raise ProductError(message, hint=hint, exit_code=Exit.EMERGENCY)
     click.echo(f"local dump of {tables} tables {room.words}")
 
 

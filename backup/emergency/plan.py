@@ -55,6 +55,18 @@ class Situation:
         """The repositories that receive all WAL although it waits: only another one is dead."""
         return tuple(each.key for each in self.repositories if self._is_current(each))
 
+    @property
+    def dead(self) -> tuple[int, ...]:
+        """The repositories that WAL waits for."""
+        return tuple(each.key for each in self.repositories if not self._is_current(each))
+
+    @property
+    def archiving_works(self) -> bool:
+        """Tell whether nothing waits, or is on its way. After a crash the server has forgotten that attempts failed."""
+        if self.wal.ready_segments == 0:
+            return True
+        return not self.wal.is_failing and not any(each.problem for each in self.repositories)
+
     def _is_current(self, repository: Standing) -> bool:
         newest = segment_number(self.newest_waiting, self.wal.segment_bytes)
         archived = segment_number(repository.archived, self.wal.segment_bytes)
@@ -71,26 +83,26 @@ def require(situation: Situation, *, override: bool) -> None:
         raise RefusedError("the database is in recovery, and archives nothing", "wait for its end: `make status`")
     if wal.archive_mode == "off":
         raise RefusedError("archiving is off, so no WAL waits for it", "`make status` shows what fills the disk")
-    if not wal.is_failing and wal.emergency is None:
+    if wal.emergency is not None:
+        return
+    if situation.archiving_works or not situation.dead:
         waiting = f"{wal.ready_segments} segments wait and are on their way" if wal.ready_segments else "nothing waits"
         raise RefusedError(f"archiving works; {waiting}", "make room or enlarge the disk; `make wal-status` shows its use")
     if situation.current and not override:
-        dead = [each.key for each in situation.repositories if each.key not in situation.current]
-        raise RefusedError(_better_way(situation.current, dead), _retire(dead) + "; or, to lose it, OVERRIDE=yes")
+        raise RefusedError(_better_way(situation), _retire(situation.dead) + "; or, to lose it, OVERRIDE=yes")
 
 
-def _better_way(current: tuple[int, ...], dead: list[int]) -> str:
-    return f"{_named(list(current))} receives all WAL; it waits for {_named(dead)} only"
+def _better_way(situation: Situation) -> str:
+    receive = f"receive{'' if len(situation.current) > 1 else 's'} all WAL"
+    return f"{_named(situation.current)} {receive}; it waits for {_named(situation.dead)} only"
 
 
-def _retire(dead: list[int]) -> str:
+def _retire(dead: tuple[int, ...]) -> str:
     variables = " and ".join(f"PGBACKREST_REPO{key}_…" for key in dead)
     return f"take the dead one out of .env ({variables}), then `make deploy`: that frees as much and loses nothing"
 
 
-def _named(keys: list[int]) -> str:
-    if not keys:
-        return "a repository that answers again"
+def _named(keys: tuple[int, ...]) -> str:
     return f"repositor{'ies' if len(keys) > 1 else 'y'} {' and '.join(map(str, keys))}"
 
 
@@ -98,9 +110,8 @@ def describe(situation: Situation, dump: Room | None, local: Local) -> Rows:
     """Return the plan in words, as (name, text) pairs; the better way comes first when there is one."""
     wal, free = situation.wal, situation.data.free_bytes
     rows = []
-    if situation.current:
-        dead = [each.key for each in situation.repositories if each.key not in situation.current]
-        rows.append(("BETTER", f"{_better_way(situation.current, dead)}: {_retire(dead)}"))
+    if situation.current and situation.dead:
+        rows.append(("BETTER", f"{_better_way(situation)}: {_retire(situation.dead)}"))
     rows.append(("why", _why(situation)))
     since = "the last backup; nothing was archived since"
     if wal.last_archived_at is not None:

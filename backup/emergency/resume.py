@@ -7,9 +7,10 @@ repositories still need their backup. The supervisor takes those by itself, shou
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
-from backup import jobs, repository_key
+from backup import inventory, jobs, repository_key
 from backup.deployment import Deployment
 from backup.emergency import archive_end, begin, lever
 from backup.emergency.gap import Gap
@@ -46,25 +47,28 @@ def resume(deployment: Deployment, say: Say) -> Gap | None:
     if pulled is not None:
         begin.record(deployment, pulled)
         _require_repositories(deployment)
+        since = _beginning(deployment, pulled.archived)  # before anything newer is in the archive
         _put_back(deployment, pulled, say)
-        release(deployment, pulled)
+        _release(deployment, pulled.since, since)
     elif (gap := gaps.current()) is not None and not gap.is_released:  # somebody else has reset the command
         say("archive_command is pgBackRest's again already")
-        release(deployment, Lever(gap.began, gap.segment, gap.since))
+        _release(deployment, gap.began, _beginning(deployment, gap.segment) if gap.segment else None)
     if (gap := gaps.current()) is None:
         return None
     _take_backups(deployment, gaps, say)
     return next(each for each in gaps.all() if each.began == gap.began)
 
 
-def release(deployment: Deployment, pulled: Lever) -> None:
-    """Write down that archiving works again; the beginning of the gap as exactly as the archive can tell it now."""
-    since = None
-    if pulled.archived is not None:
-        segment_bytes = deployment.postgres.wal_reading().segment_bytes
-        since = archive_end.last_commit(deployment, pulled.archived, segment_bytes)
+def _beginning(deployment: Deployment, segment: str | None) -> datetime | None:
+    """Return the beginning of the gap as exactly as the archive can tell it; `segment` is the last one known to be in it."""
+    last = segment or max((a.last for a in inventory.read_info(deployment).archive if a.last), default=None)
+    segment_bytes = deployment.postgres.wal_reading().segment_bytes
+    return archive_end.last_commit(deployment, last, segment_bytes) if last else None
+
+
+def _release(deployment: Deployment, began: datetime, since: datetime | None) -> None:
     repos = [repository.key for repository in deployment.config.repositories]
-    Gaps(deployment.store).release(pulled.since, repos, deployment.now(), since)
+    Gaps(deployment.store).release(began, repos, deployment.now(), since)
 
 
 def _require_repositories(deployment: Deployment) -> None:

@@ -81,7 +81,8 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         plan.require_recoverable(wanted, gaps, deployment.zone)
         made = _planned(deployment, wanted, info)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-        for name, text in plan.describe(made, deployment.now(), deployment.zone, gaps):
+        described = plan.describe(made, deployment.now(), deployment.zone, gaps)
+        for name, text in (*described, *_sources(info, deployment)):
             write(f"  {name:<11} {text}")
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
@@ -89,6 +90,12 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         steps.settle(info.cluster_of(made.backup), archive_must_be_complete=wanted.verb == "pitr")
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
+
+
+def _sources(info: Info, deployment: Deployment) -> tuple[tuple[str, str], ...]:
+    """Return where the window comes from, where that is a question."""
+    several = len(deployment.config.repositories) > 1
+    return (("window", plan.sources(info, deployment.zone)),) if several else ()
 
 
 def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:

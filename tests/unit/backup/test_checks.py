@@ -8,6 +8,7 @@ import pytest
 
 from backup import checks, process
 from backup.checks import Finding
+from backup.emergency import begin
 from backup.pgbackrest import RepositoryStatus
 from contract import paths
 from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_info
@@ -129,3 +130,12 @@ def test_a_check_that_cannot_be_carried_out_is_a_bad_finding_and_the_others_go_o
     assert found["versions"].hint.startswith("see whether it runs")
     assert found["repository"].good
     assert found["last full"].good
+
+
+def test_in_a_wal_emergency_it_names_the_way_back(world: World, engine: FakePgbackrest) -> None:
+    engine.info = make_info(make_backup())
+    begin.pull(world.deployment, "operator", world.postgres.wal)
+    (found,) = checks.stanza_and_archiving_work(world.deployment)
+    assert (found.good, found.seen) == (False, "WAL emergency since 2026-03-04 12:00:00 UTC: nothing is archived")
+    assert "`make wal-resume`" in found.hint
+    assert "check" not in engine.verbs

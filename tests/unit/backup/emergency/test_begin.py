@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from backup.emergency import begin, lever
+from backup.emergency import begin, in_place, lever
 from backup.emergency.begin import NotFreedError
 from backup.postgres import DatabaseError
 from backup.state.alarms import Alarms
@@ -92,17 +93,15 @@ def test_an_archiver_that_does_not_let_go_is_told(world: World) -> None:
     assert world.postgres.checkpoints == 0
 
 
-def test_a_half_written_lever_would_be_taken_back(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from backup.emergency import in_place  # noqa: PLC0415 its own door
-
+def test_a_half_written_lever_would_be_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / in_place.FILE
     file.write_text("# as it was\n")
-    whole = in_place.os.write
+    whole = os.write
 
     def cut_short(descriptor: int, text: bytes) -> int:
         return whole(descriptor, text[:10])
 
-    monkeypatch.setattr(in_place.os, "write", cut_short)
+    monkeypatch.setattr(os, "write", cut_short)
     with pytest.raises(Exception, match="the lever cannot be written"):
         in_place.write(tmp_path, lever.Lever(NOON, None, None))
     assert file.read_text() == "# as it was\n"

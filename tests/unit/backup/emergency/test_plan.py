@@ -89,7 +89,6 @@ def test_a_repository_that_has_all_but_the_last_segments_is_current(archived: st
     ("wal", "words"),
     [
         ({"ready_segments": 0, "oldest_ready_seconds": None}, "archiving works; nothing waits"),
-        ({"last_failed_at": NOON - timedelta(hours=2)}, "archiving works; 20 segments wait and are on their way"),
         ({"in_recovery": True}, "the database is in recovery"),
         ({"archive_mode": "off"}, "archiving is off"),
     ],
@@ -97,3 +96,18 @@ def test_a_repository_that_has_all_but_the_last_segments_is_current(archived: st
 def test_it_is_refused_where_it_would_not_help(wal: dict[str, Any], words: str) -> None:
     with pytest.raises(RefusedError, match=words):
         plan.require(situation(**wal), override=True)
+
+
+def test_wal_that_is_on_its_way_is_not_given_up() -> None:
+    working = {"last_failed_at": NOON - timedelta(hours=2)}
+    for repositories in ([Standing(1, "", None)], [GOOD]):
+        with pytest.raises(RefusedError, match="archiving works; 20 segments wait and are on their way"):
+            plan.require(situation(*repositories, **working), override=True)
+    with pytest.raises(RefusedError, match="archiving works"):
+        plan.require(situation(GOOD), override=True)  # the only one has everything: the last failure is over
+
+
+def test_after_a_crash_a_dead_repository_is_evidence_enough() -> None:
+    """The server has forgotten all its attempts."""
+    forgotten = {"failed_count": 0, "last_failed_wal": None, "last_failed_at": None}
+    plan.require(situation(**forgotten), override=False)

@@ -12,7 +12,7 @@ from backup.emergency.resume import StaysError
 from backup.process import Captured
 from backup.state.gaps import Gaps
 from contract.errors import ProductError
-from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, make_backup, make_config, make_info
+from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, make_backup, make_config, make_info, make_wal
 
 LABEL = "20260304-130000F"
 
@@ -80,6 +80,19 @@ def test_the_archive_tells_where_the_gap_begins(world: World, engine: FakePgback
     found = resume.resume(world.deployment, said.append)
     assert found is not None
     assert found.since == datetime(2026, 3, 4, 11, 42, 5, 123456, tzinfo=UTC)
+
+
+def test_when_nobody_knows_what_was_archived_last_the_repository_does(
+    world: World, engine: FakePgbackrest, said: list[str]
+) -> None:
+    world.postgres.wal = make_wal(last_archived_wal=None, last_archived_at=None)
+    engine.wal_dump = b"desc: COMMIT 2026-03-04 11:42:05.123456 UTC\n"
+    pulled(world)
+    taking(engine, world, LABEL)
+    found = resume.resume(world.deployment, said.append)
+    assert found is not None
+    assert found.since == datetime(2026, 3, 4, 11, 42, 5, 123456, tzinfo=UTC)
+    assert [argv[-2] for argv in engine.ran if "archive-get" in argv] == [engine.info.archive[0].last]
 
 
 def test_without_a_commit_it_looks_further_back(world: World, engine: FakePgbackrest, said: list[str]) -> None:

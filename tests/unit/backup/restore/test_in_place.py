@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from backup.emergency import begin
 from backup.pgbackrest import Cluster, RestoreTarget
 from backup.restore import in_place, tail
 from backup.restore.container import ContainerError
@@ -396,3 +397,9 @@ def test_the_wal_of_another_cluster_is_not_waited_for(scene: Scene) -> None:
 
 def test_a_restore_is_named_by_its_time() -> None:
     assert in_place.restore_id(NOON) == ID
+
+
+def test_in_a_wal_emergency_nothing_counts_as_archived(scene: Scene) -> None:
+    begin.pull(scene.world.deployment, "operator", scene.world.postgres.wal)
+    settle(scene)
+    assert scene.said == ["a WAL emergency is on since 2026-03-04 12:00:00 UTC: the last WAL is NOT archived"]

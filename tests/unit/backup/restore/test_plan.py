@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backup.emergency.gap import Gap
 from backup.pgbackrest import Backup, Info, RepositoryStatus, RestoreTarget
 from backup.restore import plan
 from backup.restore.plan import Plan, RefusedError, Verb, Wanted, describe, make_plan, parse_target
@@ -278,3 +279,75 @@ def test_a_plan_says_what_it_brings_back_and_what_is_lost(wanted: Wanted, to: st
 def test_times_are_told_in_utc_and_in_the_readers_zone() -> None:
     assert plan._both(utc("2026-07-01 12:00"), BERLIN) == "2026-07-01 12:00:00 UTC (2026-07-01 14:00:00 CEST)"
     assert plan._both(utc("2026-07-01 12:00"), ZoneInfo("Etc/UTC")) == "2026-07-01 12:00:00 UTC"
+
+
+# --- several repositories ---------------------------------------------------------------------------------------------
+
+
+def test_wal_comes_from_the_repository_of_the_backup_first_and_from_no_unreadable_one() -> None:
+    newest = make_backup("20260303-020000F", repo=3)
+    info = make_info(SUNDAY, make_backup("20260302-020000F", repo=2), newest)
+    assert planned(Wanted("latest"), info).repositories == (3, 1, 2)
+    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
+    rest = make_info(make_backup("20260302-020000F", repo=2), newest, repositories=(dead, *info.repositories[1:]))
+    assert planned(Wanted("latest"), rest).repositories == (3, 2)
+
+
+def test_the_window_is_told_with_the_repositories_that_give_it() -> None:
+    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
+    second = make_backup("20260302-020000F", repo=2)
+    info = make_info(second, repositories=(dead, RepositoryStatus(2, "none", 0, "ok")))
+    assert plan.sources(info, UTC_ZONE) == (
+        "repository 2 reaches back to 2026-03-02 02:00:00 UTC; repository 1 CANNOT BE READ"
+    )
+
+
+# --- WAL that was given up --------------------------------------------------------------------------------------------
+
+
+GAP = Gap(
+    utc("2026-03-03 10:00:00.5"),
+    utc("2026-03-03 11:00:00"),
+    utc("2026-03-03 15:00:00"),
+    "20260303-150000F",
+    1,
+    is_released=True,
+)
+OPEN = Gap(utc("2026-03-03 10:00:00"), utc("2026-03-03 11:00:00"))
+
+
+@pytest.mark.parametrize("at", ["2026-03-03 10:00:00.5", "2026-03-03 12:00:00", "2026-03-03 15:00:00"])
+def test_a_target_whose_wal_was_given_up_is_refused_with_the_nearest_ones(at: str) -> None:
+    with pytest.raises(RefusedError) as refused:
+        plan.require_recoverable(Wanted("pitr", at=utc(at)), (GAP,), UTC_ZONE)
+    assert "lies in an interval without point-in-time recovery" in refused.value.message
+    assert refused.value.hint == (
+        "the last possible target before it is 2026-03-03 10:00:00 UTC; "
+        "the next possible target after it is 2026-03-03 15:00:01 UTC"
+    )
+
+
+def test_before_a_whole_second_the_second_before_is_the_last() -> None:
+    with pytest.raises(RefusedError) as refused:
+        plan.require_recoverable(Wanted("pitr", at=utc("2026-03-04 10:00:00")), (OPEN,), UTC_ZONE)
+    assert "the last possible target before it is 2026-03-03 09:59:59 UTC; after it nothing" in refused.value.hint
+
+
+@pytest.mark.parametrize("at", ["2026-03-03 10:00:00", "2026-03-03 15:00:01"])
+def test_what_it_names_is_possible(at: str) -> None:
+    plan.require_recoverable(Wanted("pitr", at=utc(at)), (GAP,), UTC_ZONE)
+
+
+def test_other_restores_are_not_refused_for_it() -> None:
+    plan.require_recoverable(Wanted("latest"), (OPEN,), UTC_ZONE)
+    plan.require_recoverable(Wanted("backup", label="x"), (OPEN,), UTC_ZONE)
+
+
+def test_the_plan_says_what_an_emergency_costs() -> None:
+    made = planned(Wanted("latest"), make_info(SUNDAY))
+    text = "\n".join(f"{name}: {words}" for name, words in describe(made, NOON, UTC_ZONE, (OPEN,)))
+    assert "restore to: the end of the archive, 2026-03-03 10:00:00 UTC" in text
+    assert "is lost: EVERYTHING committed after that: a WAL emergency is on" in text
+    text = "\n".join(f"{name}: {words}" for name, words in describe(made, NOON, UTC_ZONE, (GAP,)))
+    assert "is lost: nothing that is readable" in text
+    assert "no recovery: no moment after 2026-03-03 10:00:00 UTC can be restored before 2026-03-03 15:00:00 UTC" in text
