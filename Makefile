@@ -19,7 +19,7 @@ IN_BACKUP := scripts/in-backup
 
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
-.PHONY: backup-history retention adopt stanza-upgrade notify-test wal-status wal-emergency wal-resume emergency-dump
+.PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency wal-resume emergency-dump
 .PHONY: restore-latest restore-backup restore-pitr demo demo-down test test-long e2e integration check help
 
 ## Running it
@@ -97,6 +97,12 @@ adopt: ## back up the running database although the backups are of another one; 
 
 stanza-upgrade: ## go on after pg_upgrade: back up the new major version from now on
 	@$(IN_BACKUP) stanza-upgrade
+repo-add: ## take a new repository into use, and say when it is enough alone: REPO=2; CONFIRM=yes ends the alarm of a loss
+	@$(IN_BACKUP) repo-add $(REPO) $(if $(filter yes,$(CONFIRM)),--i-know)
+
+repo-retire: ## the plan to give a repository up: what remains without it, what to change in .env: REPO=1
+	@$(IN_BACKUP) repo-retire $(REPO) $(if $(filter yes,$(CONFIRM)),--i-know)
+
 notify-test: ## send a test notice to every receiver now, and show what each answers
 	@$(IN_BACKUP) notify-test
 wal-status: ## how much WAL waits, how fast it is written, and how long the disks last

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from backup import cluster, expiry, identity, jobs, oplock, pgbackrest, process
+from backup import cluster, expiry, identity, jobs, oplock, pgbackrest, process, subset
 from backup.cluster import Identity, Objection
 from backup.deployment import Deployment
 from backup.jobs import BackupRequest, Outcome
@@ -109,7 +109,9 @@ def _upgrade_stanza(deployment: Deployment, standing: Standing, on_line: Callabl
     if not _others(standing.info, standing.server):
         return
     limits = process.Limits(deployment.stop, jobs.SHORTEST_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
-    finished = jobs.run_patiently(pgbackrest.stanza_upgrade(deployment.config.stanza), on_line, limits)
+    readable = {repository.key for repository in standing.info.repositories if repository.is_usable}
+    with subset.included(deployment, readable) as include:  # one that is lost must not keep the others back
+        finished = jobs.run_patiently(pgbackrest.stanza_upgrade(deployment.config.stanza, include), on_line, limits)
     # What pgbackrest says of it is no proof: a repository without a stanza makes it fail after the others are changed.
     left = _others(jobs.read_info(deployment), standing.server)
     if left:

@@ -70,10 +70,10 @@ def verify(stanza: str, repo: int, label: str) -> Argv:
     return ("pgbackrest", f"--stanza={stanza}", *options, "verify")
 
 
-def is_verified(stdout: bytes) -> bool:
+def is_verified(lines: Sequence[str]) -> bool:
     """Tell whether `verify` found all as it should be: it says so, and ends with 0 whatever it has found (2.55.1)."""
-    lines = [line.strip() for line in stdout.decode("utf-8", "replace").splitlines()]
-    return "status: ok" in lines and not any(line.startswith("status: error") for line in lines)
+    said = [line.strip() for line in lines]
+    return "status: ok" in said and not any(line.startswith("status: error") for line in said)
 
 
 def archived_segment(lines: Sequence[str]) -> str | None:
@@ -83,12 +83,3 @@ def archived_segment(lines: Sequence[str]) -> str | None:
         if marker in line and "WAL segment " in line:
             return line.split("WAL segment ", 1)[1].split(" ", 1)[0]
     return None
-
-
-def parse_listing(stdout: bytes) -> tuple[str, ...]:
-    """Return the file names in the JSON of `repo-ls`. Raises UnreadableAnswerError."""
-    try:
-        entries = json.loads(stdout)
-    except json.JSONDecodeError as error:
-        raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
-    return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))

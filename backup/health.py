@@ -8,6 +8,7 @@ what it has found out, and imports nothing but the standard library.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,6 +110,14 @@ def has_backup(store: Store) -> bool:
     if proven is None or proven.finished is None:
         return False
     return all(proven.finished >= known.seen_at for known in holdings)
+
+
+def without_backup(store: Store, repositories: Iterable[int]) -> tuple[int, ...]:
+    """Return those of these repositories that were not seen with a good backup and got none, either. Raises StoreError."""
+    holdings, history = Holdings(store).recall(), History(store)
+    seen = {key for key, known in holdings.items() if any(not backup.has_errors for backup in known.backups)}
+    unseen = (key for key in repositories if key not in seen)
+    return tuple(key for key in unseen if not history.recent(_RUN, repo=key, state="succeeded", limit=1))
 
 
 def examine(store: Store, now: datetime) -> Health:

@@ -88,13 +88,15 @@ def judge(deployment: Deployment) -> None:
 
 
 def _is_due(deployment: Deployment) -> bool:
-    raised = (each.alarm.key for each in deployment.teller.alarms.raised())
-    every = LOOK_AGAIN if any(name.startswith(_SIGNS) for name in raised) else LOOK_EVERY
+    signs = [each.since for each in deployment.teller.alarms.raised() if each.alarm.key.startswith(_SIGNS)]
+    every = LOOK_AGAIN if signs else LOOK_EVERY
     known = [each.seen_at for each in Holdings(deployment.store).recall().values()]
     asked = deployment.marks.moment(_ASKED)
     moments = [min(known)] if len(known) == len(deployment.config.repositories) else []
     latest = max([*moments, *([asked] if asked else [])], default=None)
-    return latest is not None and abs(deployment.now() - latest) >= every
+    if latest is None:
+        return False
+    return max(signs, default=latest) > latest or abs(deployment.now() - latest) >= every
 
 
 def look(deployment: Deployment) -> None:

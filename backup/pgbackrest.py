@@ -112,12 +112,12 @@ def stanza_create(stanza: str, include: str | None = None) -> Argv:
     return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
-def stanza_upgrade(stanza: str) -> Argv:
-    """Return the command that makes the running cluster the stanza's in every repository; it accepts no `--repo`.
+def stanza_upgrade(stanza: str, include: str | None = None) -> Argv:
+    """Return the command that makes the running cluster the stanza's in every repository, or in those of `include`.
 
     The backups up to now stay where they are and can be restored. Retention counts them with the new ones.
     """
-    return _command(stanza, "stanza-upgrade", _TOLD)
+    return _command(stanza, "stanza-upgrade", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 
 
 def expire(stanza: str, repo: int, *, dry_run: bool = False) -> Argv:
@@ -148,14 +148,8 @@ def hurried_info(stanza: str, repo: int, io_timeout_seconds: int = 1) -> Argv:
 
     pgbackrest retries within the timeout: one of a second makes three to nine.
     """
-    options = (
-        f"--repo={repo}",
-        f"--io-timeout={io_timeout_seconds}",
-        "--output=json",
-        "--log-level-console=off",
-        "--log-level-stderr=warn",
-    )
-    return _command(stanza, "info", *options)
+    options = (f"--repo={repo}", f"--io-timeout={io_timeout_seconds}", "--log-level-console=off", "--log-level-stderr=warn")
+    return _command(stanza, "info", *options, "--output=json")
 
 
 def list_history_files(stanza: str, repo: int, archive_id: str) -> Argv:

@@ -44,7 +44,12 @@ def gives_window_from(backups: Iterable[Backup], promised_seconds: int | None) -
     None when they never will: there is no good full backup, or nothing is promised.
     """
     first = min((backup.stopped for backup in backups if backup.kind == "full" and not backup.has_errors), default=None)
-    return None if first is None or not promised_seconds else first + timedelta(seconds=promised_seconds)
+    if first is None or not promised_seconds:
+        return None
+    try:
+        return first + timedelta(seconds=promised_seconds)
+    except OverflowError:  # years by the hundred
+        return None
 
 
 def in_words(window: Window, now: datetime) -> str:

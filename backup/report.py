@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from backup import reach
 from backup.emergency.gap import Gap, sentence
 from backup.pgbackrest import Backup, Info
 from backup.policy import Window
@@ -84,6 +85,8 @@ def print_info(out: Console, info: Info, config: SupervisorConfig) -> None:
         out.print(f"No backups of {info.stanza} yet.")
     for archive in info.archive:
         out.print(f"WAL archive in repository {archive.repo}: {archive.first} … {archive.last}")
+    for window in reach.windows(info, None):
+        out.print(f"Repository {window.repo} reaches back to {local(window.earliest, zone)}")
     for repository in info.repositories:
         state = "good" if repository.code == 0 else foreign(repository.message)
         out.print(f"Repository {repository.key}: {state}; cipher {repository.cipher}")

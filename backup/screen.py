@@ -55,6 +55,8 @@ def _rows(status: Status, config: SupervisorConfig, zone: ZoneInfo) -> Iterator[
     yield "database", _database(status.database)
     yield "archiver", _archiver(status.archiver, status.at)
     yield from _disk(status.disk, status.archiver)
+    if len(status.repositories) > 1:
+        yield "window", _source(status, zone)
     if status.protection.protected:
         yield "protection", "a verified recovery kit holds the present passphrases"
     configured = {repository.key: repository for repository in config.repositories}
@@ -130,6 +132,13 @@ def _repository(repository: Repository, configured: Configured, zone: ZoneInfo) 
         if kind.last and kind.last.label not in shown:
             shown.add(kind.last.label)
             yield "", _measures(kind.last)
+
+
+def _source(status: Status, zone: ZoneInfo) -> str:
+    found = status.window
+    if found is None:
+        return "[red]nothing can be restored now[/red]"
+    return f"{local(found.earliest, zone)} … {local(found.latest, zone)}, given by repository {found.repository}"
 
 
 def _window(repository: Repository, zone: ZoneInfo) -> str:

@@ -123,6 +123,16 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What can be restored, and the repository that gives it: the readable one that reaches furthest back."""
+
+    repository: int
+    earliest: datetime
+    latest: datetime | None
+    continuity_checked: Literal[False] = False
+
+
+@dataclass(frozen=True)
 class Repository:
     """`problem` says why it could not be asked just now; then the rest is what was known at `as_of`, which may be nothing.
 
@@ -190,6 +200,7 @@ class Status:
     database: Database
     archiver: Archiver
     disk: Disk
+    window: Source | None
     repositories: tuple[Repository, ...]
     recovery_gaps: tuple[RecoveryGap, ...]
     last_run: LastRun | None

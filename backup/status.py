@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from backup import health, lateness, policy, protection, repository_key, survey
+from backup import health, lateness, policy, protection, reach, repository_key, survey
 from backup.deployment import Deployment
 from backup.emergency import gap
 from backup.health import Cause
@@ -27,6 +27,7 @@ from backup.snapshot import (
     Protection,
     RecoveryGap,
     Repository,
+    Source,
     Status,
     StatusWord,
     Supervisor,
@@ -78,6 +79,7 @@ def gather(deployment: Deployment) -> Status:
         database=_database(wal, server),
         archiver=_archiver(wal),
         disk=_disk(wal),
+        window=_window(answers, wal.last_archived_at),
         repositories=repositories,
         recovery_gaps=tuple(_gaps(deployment, answers)),
         last_run=_last_run(state.last_run) if state.last_run else None,
@@ -159,20 +161,32 @@ def _repository(
         window=Window(window.earliest, window.latest) if window else None,
         backups=len(info.good()) if info else None,
         damaged=len(info.backups) - len(info.good()) if info else None,
-        types=tuple(_types(deployment, configured.key, backups)) if as_of else (),
+        types=tuple(_types(deployment, configured.key, backups, known)) if as_of else (),
     )
 
 
-def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...]) -> Iterator[Kind]:
-    """Yield the scheduled types, as the schedule sees them, and others of which there are backups."""
+def _window(answers: dict[int, Answer], archived_at: datetime | None) -> Source | None:
+    """Return what can be restored from any repository that answers; when one is lost, the next one gives the window."""
+    found = reach.source(window for a in answers.values() if a.info for window in reach.windows(a.info, archived_at))
+    return Source(found.repo, found.earliest, found.latest) if found else None
+
+
+def _types(deployment: Deployment, repo: int, backups: tuple[Backup, ...], known: Known | None) -> Iterator[Kind]:
+    """Yield the scheduled types, as the schedule sees them, and others of which there are backups.
+
+    One more repository that is new holds none yet, and that is no failure: its first one is under way.
+    """
     config = deployment.config
+    allowed = timedelta(minutes=config.thresholds.late_minutes)
+    is_new = known is None or (known.empty_since is not None and deployment.now() - known.empty_since <= allowed)
+    first_is_awaited = not backups and is_new and len(config.repositories) > 1
     excuse = policy.leeway(config.thresholds, repo, deployment.history.last("backup", state="running"))
     verdicts = policy.freshness(config.schedule.expressions(), deployment.zone, backups, deployment.now(), excuse)
     judged = {verdict.kind: verdict for verdict in verdicts}
     for kind in _TYPES:
         if verdict := judged.get(kind):
             last = LastBackup.of(verdict.latest) if verdict.latest else None
-            yield Kind(kind, last, verdict.next_at, verdict.problem)
+            yield Kind(kind, last, verdict.next_at, None if first_is_awaited else verdict.problem)
         elif taken := [backup for backup in backups if backup.kind == kind and not backup.has_errors]:
             yield Kind(kind, LastBackup.of(taken[-1]), None, None)
 

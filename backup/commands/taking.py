@@ -8,6 +8,7 @@ import click
 
 from backup import health, jobs, logs, summary
 from backup.commands import opening
+from backup.deployment import Deployment
 from backup.jobs import BackupRequest
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -36,11 +37,12 @@ def backup(kind: BackupType, repo: int | None) -> None:
 @click.command("wait-for-backup")
 @click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds.")
 def wait_for_backup(timeout: float) -> None:
-    """Wait until there is a first backup, and say what is going on meanwhile."""
+    """Wait until every repository has its first backup, and say what is going on meanwhile."""
     deployment = opening.interruptible()
     deadline, said = time.monotonic() + timeout, ""
     while not deployment.stop.is_set():
-        if health.has_backup(deployment.store):
+        is_late = time.monotonic() > deadline
+        if health.has_backup(deployment.store) and (is_late or not _is_at_it(deployment)):
             run = deployment.history.last("backup", state="succeeded")
             click.echo(f"protected: {run.message if run else 'the repository holds backups'}")
             return
@@ -48,7 +50,15 @@ def wait_for_backup(timeout: float) -> None:
         if heartbeat and heartbeat.phase != said:
             said = heartbeat.phase
             click.echo(said)
-        if time.monotonic() > deadline:
+        if is_late:
             break
         deployment.stop.wait(0.5)
     raise ProductError("no backup yet", hint="see `docker logs salespider-backup`", exit_code=Exit.BACKUP_FAILED)
+
+
+def _is_at_it(deployment: Deployment) -> bool:
+    """Tell whether the supervisor still has a repository to take a first backup into: one that failed is not waited for."""
+    heartbeat = deployment.history.heartbeat()
+    is_idle = heartbeat is None or heartbeat.phase.startswith("idle")
+    keys = [repository.key for repository in deployment.config.repositories]
+    return not is_idle and bool(health.without_backup(deployment.store, keys))

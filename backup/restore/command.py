@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, report, throttled
+from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
@@ -81,7 +81,8 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         plan.require_recoverable(wanted, gaps, deployment.zone)
         made = _planned(deployment, wanted, info)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-        for name, text in plan.describe(made, deployment.now(), deployment.zone, gaps):
+        described = plan.describe(made, deployment.now(), deployment.zone, gaps)
+        for name, text in (*described, *_sources(info, deployment)):
             write(f"  {name:<11} {text}")
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
@@ -89,6 +90,12 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         steps.settle(info.cluster_of(made.backup), archive_must_be_complete=wanted.verb == "pitr")
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
+
+
+def _sources(info: Info, deployment: Deployment) -> tuple[tuple[str, str], ...]:
+    """Return where the window comes from, where that is a question."""
+    several = len(deployment.config.repositories) > 1
+    return (("window", plan.sources(info, deployment.zone)),) if several else ()
 
 
 def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:
@@ -118,7 +125,7 @@ def newest_branch(info: Info) -> timeline.Branch:
 
 def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
     listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
-    name = timeline.newest(evidence.parse_listing(listing))
+    name = timeline.newest(timeline.parse_listing(listing))
     if name is None:
         return timeline.FIRST
     text = _ask_repository(pgbackrest.read_history_file(stanza, archive.repo, archive.id, name))

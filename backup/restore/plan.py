@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from backup import reach
 from backup.emergency import gap as recovery_gap
 from backup.emergency.gap import Gap
 from backup.pgbackrest import Backup, Info, RestoreTarget
@@ -171,6 +172,15 @@ def _both(moment: datetime, zone: ZoneInfo) -> str:
     if zone.key in ("UTC", "Etc/UTC"):
         return utc
     return f"{utc} ({moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z})"
+
+
+def sources(info: Info, zone: ZoneInfo) -> str:
+    """Return which repositories were read, and how far back each of them reaches."""
+    parts = [
+        f"repository {window.repo} reaches back to {_both(window.earliest, zone)}" for window in reach.windows(info, None)
+    ]
+    parts += [f"repository {r.key} CANNOT BE READ" for r in info.repositories if not r.is_usable]
+    return "; ".join(parts)
 
 
 def describe(plan: Plan, now: datetime, zone: ZoneInfo, gaps: tuple[Gap, ...] = ()) -> tuple[tuple[str, str], ...]:

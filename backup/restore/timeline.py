@@ -7,8 +7,11 @@ an abandoned branch, after the fork, cannot be used: recovery would refuse.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from backup.pgbackrest import UnreadableAnswerError
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,12 @@ def parse_history(name: str, text: str) -> Branch:
 def newest(names: Iterable[str]) -> str | None:
     """Return the history file of the newest timeline."""
     return max((name for name in names if name.endswith(".history")), default=None)
+
+
+def parse_listing(stdout: bytes) -> tuple[str, ...]:
+    """Return the file names in the JSON of `repo-ls`. Raises UnreadableAnswerError."""
+    try:
+        entries = json.loads(stdout)
+    except json.JSONDecodeError as error:
+        raise UnreadableAnswerError(f"pgbackrest repo-ls printed broken JSON: {error}") from error
+    return tuple(sorted(name for name, entry in entries.items() if entry.get("type") == "file"))

@@ -31,6 +31,13 @@ _RIGHTS: Final = "give this key the rights that the storage page of the guide li
 _CLOCK: Final = Answer("this host's clock is too far from the store's", CLOCK_HINT)
 _NO_BUCKET: Final = "create it, or correct {variables} in .env, then `make deploy`"
 
+MISSING: Final = {
+    "s3": Answer("there is no such bucket", _NO_BUCKET, ("s3_bucket",)),
+    "azure": Answer("there is no such container", _NO_BUCKET, ("azure_container",)),
+    "gcs": Answer("there is no such bucket", _NO_BUCKET, ("gcs_bucket",)),
+}
+"""What 404 means by itself: a file that is missing is no failure to pgbackrest, and has no such answer."""
+
 _S3: Final[dict[str, Answer]] = {
     "InvalidAccessKeyId": Answer("the store does not know the access key", _CORRECT, ("s3_key",)),
     "SignatureDoesNotMatch": Answer("the secret key does not belong to the access key", _CORRECT, ("s3_key_secret",)),
@@ -40,7 +47,7 @@ _S3: Final[dict[str, Answer]] = {
         ("s3_key", "s3_key_secret", "s3_token"),
     ),
     "InvalidToken": Answer("the session token is not valid", _CORRECT, ("s3_token",)),
-    "NoSuchBucket": Answer("there is no such bucket", _NO_BUCKET, ("s3_bucket",)),
+    "NoSuchBucket": MISSING["s3"],
     "AccessDenied": Answer("the access key is not allowed to {verb} there", _RIGHTS, ("s3_key",)),
     "AllAccessDisabled": Answer("all access to the bucket is disabled", "ask the provider of the store"),
     "AccountProblem": Answer("there is a problem with the store's account", "ask the provider of the store"),
@@ -64,7 +71,7 @@ _S3: Final[dict[str, Answer]] = {
 _AZURE: Final[dict[str, Answer]] = {
     "AuthenticationFailed": Answer("the store refuses the key of the account", _CORRECT, ("azure_account", "azure_key")),
     "InvalidAuthenticationInfo": Answer("the store cannot read the key", _CORRECT, ("azure_key",)),
-    "ContainerNotFound": Answer("there is no such container", _NO_BUCKET, ("azure_container",)),
+    "ContainerNotFound": MISSING["azure"],
     "ContainerBeingDeleted": Answer("the container is being deleted", _NO_BUCKET, ("azure_container",)),
     "ContainerDisabled": Answer("the container is disabled", "ask the administrator of the storage account"),
     "AccountIsDisabled": Answer("the storage account is disabled", "ask the administrator of the storage account"),
@@ -105,7 +112,7 @@ _WORDS: Final = (
     ("Invalid JWT Signature", Answer("Google does not know the service account's key any more", _CORRECT, _GCS_KEY)),
     ("account not found", Answer("Google knows no such service account", _CORRECT, _GCS_KEY)),
     ("invalid_grant", Answer("Google does not accept the service account's key", _CORRECT, _GCS_KEY)),
-    ("The specified bucket does not exist.", Answer("there is no such bucket", _NO_BUCKET, ("gcs_bucket",))),
+    ("The specified bucket does not exist.", MISSING["gcs"]),
     ('"reason":"authError"', Answer("the store does not accept the key", _CORRECT, _GCS_KEY)),
     ('"reason":"forbidden"', Answer("the service account is not allowed to {verb} there", _RIGHTS, _GCS_KEY)),
     ('"reason":"accountDisabled"', Answer("the project's account is disabled", "see its billing in Google's console")),

@@ -24,7 +24,7 @@ ANSWER_SECONDS: Final = 20.0
 SMALL_BYTES: Final = 64 * 1024
 FIRST_BYTES: Final = 1024 * 1024
 MOST_BYTES: Final = 32 * 1024 * 1024
-FOLDER: Final = "storage-check"
+PREFIX: Final = "storage-check-"
 
 CREDENTIALS, LIST, WRITE, READ, DELETE, THROUGHPUT = "credentials", "list", "write", "read back", "delete", "throughput"
 NAMES: Final = (CREDENTIALS, LIST, WRITE, READ, DELETE)
@@ -53,7 +53,7 @@ class Passage:
     stanza: str
     place: Place
     steps: list[Step] = field(default_factory=list)
-    name: str = field(default_factory=lambda: f"{FOLDER}/{secrets.token_hex(8)}")
+    name: str = field(default_factory=lambda: f"{PREFIX}{secrets.token_hex(8)}")
 
     def go(self, *, measured: bool) -> list[Step]:
         """Try every step until one fails, remove what was written, and return the steps.

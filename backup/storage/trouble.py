@@ -210,9 +210,10 @@ def _by_status(status: int, name: str, text: str, place: Place) -> Trouble | Non
         return Trouble(f"the store refuses the key, or does not allow it to {_verb(text)} (HTTP {status}){said}", hint)
     if status in _MOVED:
         return _worded(answers.ELSEWHERE, text, place, said)
+    if status == _GONE and place.type in answers.MISSING:
+        return _worded(answers.MISSING[place.type], text, place, said or f" (HTTP {status})")
     hint = f"check {_endpoint(place)} in .env, then run `make storage-check`"
-    what = "does not know what was asked for" if status == _GONE else "refuses the request"
-    return Trouble(f"the store {what} (HTTP {status}){said}", hint)
+    return Trouble(f"the store refuses the request (HTTP {status}){said}", hint)
 
 
 def _by_code(exit_code: int, text: str, place: Place) -> Trouble | None:

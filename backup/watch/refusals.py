@@ -28,6 +28,18 @@ _MOST_CHARACTERS: Final = 300
 _CODES: Final = {"[HostConnectError]": 49, "[ServiceError]": 101}
 """The exit codes of what pgBackRest tells by its type only."""
 
+_OF_A_DIRECTORY: Final = {
+    "No space left on device": ("its disk is full", "make room there, or keep fewer backups: BACKUP_RETENTION_FULL in .env"),
+    "Disk quota exceeded": ("its quota is used up", "make room there, or keep fewer backups: BACKUP_RETENTION_FULL in .env"),
+    "Read-only file system": ("its file system is read-only", "see what the host says about that disk: `dmesg`"),
+    "Permission denied": ("its directory does not let uid 999 in", "give the directory back to uid and gid 999"),
+    "unable to open missing file": (
+        "it holds no stanza: it has been emptied, or is another one",
+        "bring its content back, or see what `make status` says of the lost repository",
+    ),
+}
+"""What the operating system says about a directory, in words; the last one is true of an object store as well."""
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -137,7 +149,8 @@ def _refusal(place: Place, code: int, said: Sequence[str]) -> Refusal:
     own = next((number for name, number in _CODES.items() if text.startswith(name)), 0)
     trouble = explain(text, own, place)
     if trouble is None:
-        return Refusal(place.key, code, _sentence(said), location=place.location)
+        known = next((words for sign, words in _OF_A_DIRECTORY.items() if sign in text), (_sentence(said), ""))
+        return Refusal(place.key, code, *known, place.location)
     return Refusal(place.key, code, trouble.sentence.removeprefix(place.told("")), trouble.hint, place.location)
 
 

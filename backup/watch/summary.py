@@ -117,7 +117,7 @@ def _takers(config: SupervisorConfig, verdict: Verdict) -> tuple[Taker, ...]:
     """Return each repository with what is known of it: an attempt that succeeds has succeeded in all of them."""
     known = verdict.memory.refusals or Refusals()
     reasons = {refusal.repo: refusal.reason for refusal in known.refusals}
-    others: bool | None = verdict.archiver in {"working", "catching up", "behind"} or None
+    others: bool | None = verdict.archiver in {"working", "catching up"} or None
     taking = dict.fromkeys(known.others if known.through else (), True)
     return tuple(
         Taker(r.key, r.location, False, reasons[r.key])

@@ -74,10 +74,10 @@ class Watcher:
             logs.logger().exception(events.SUPERVISOR_THREAD_DIED, thread="watcher")
 
     def _wait(self, watch: Watch) -> None:
-        """Wait for the next look. While archiving fails, glance at the spool: what it says is there for a second only."""
+        """Wait for the next look. While WAL waits, glance at the spool: what it says is there for a second only."""
         until = time.monotonic() + self._until_next(time.time())
         while (rest := until - time.monotonic()) > 0 and not self._stop.is_set():
-            if watch.is_troubled:
+            if watch.is_behind:
                 watch.glance(self._deployment())
                 rest = min(rest, GLANCE_SECONDS)
             self._stop.wait(rest)
@@ -121,6 +121,7 @@ class Watch:
         self._glanced: Refusals | None = None
         self._pulsed_at: datetime | None = None
         self.is_troubled = False
+        self.is_behind = False
 
     def glance(self, deployment: Deployment) -> None:
         """See which repositories do not take WAL, for the next look: costs the listing of one directory."""
@@ -148,6 +149,7 @@ class Watch:
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
         if sample.wal:
             self.is_troubled = verdict.archiver in _TROUBLED
+            self.is_behind = sample.wal.oldest_ready_seconds is not None
         self._pulse(deployment, sample, verdict)
         changed = verdict.memory != self._memory
         self._memory = verdict.memory

@@ -12,6 +12,9 @@ from tests.consistency.source import Module, modules
 
 PURE = (
     "backup/pgbackrest.py",
+    "backup/merging.py",
+    "backup/reach.py",
+    "backup/moving/retirement.py",
     "backup/cloud/bucket.py",
     "backup/cloud/programs.py",
     "backup/cloud/published.py",

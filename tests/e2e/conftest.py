@@ -21,7 +21,17 @@ from tests.stores.kinds import KINDS
 pytest.register_assert_rewrite("tests.e2e.cycle")
 
 LIVING: list[Stack] = []
-LONGEST_FIRST = ("overlap", "health-transitions", "scheduled-run", "empty-data-directory", "setup-killed", "host-directory")
+LONGEST_FIRST = (
+    "outage-long",
+    "outage-at-backup",
+    "outage-short",
+    "overlap",
+    "health-transitions",
+    "scheduled-run",
+    "empty-data-directory",
+    "setup-killed",
+    "host-directory",
+)
 """Scenarios that wait for the clock most of their time: at the end, one worker would wait for them alone."""
 
 

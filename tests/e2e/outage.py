@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tests.e2e.ledger import Ledger
 from tests.e2e.stack import Stack, wait_until
+from tests.stores.kinds import Seaweed
 
 PATIENCE: Final = {"SETUP_BACKUP": "true", "BACKUP_CPU_LIMIT": "2", "BACKUP_ARCHIVE_LATE_AFTER": "1"}
 """The guide's way to switch backups on; an alarm after one minute instead of ten."""
@@ -38,6 +39,12 @@ def alarmed(stack: Stack, seconds: float, words: str = "") -> dict[str, Any]:
     alarm = wait_until(found, seconds, f"the alarm: {words}")
     assert alarm is not None
     return alarm
+
+
+def refuse(store: Seaweed) -> None:
+    """Let the store answer 403 to everything from now on. One that knows nobody at all would let everybody in."""
+    store.allow("somebody", "AKSOMEBODY", "somebody's secret")
+    store.forbid()
 
 
 def told(stack: Stack, event: str) -> list[dict[str, Any]]:

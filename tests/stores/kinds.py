@@ -28,6 +28,7 @@ class Seaweed(ObjectStore):
         """Invent the keys."""
         super().__init__(stack, name, gate=gate)
         self.key, self.secret = f"AK{secrets.token_hex(8).upper()}", secrets.token_urlsafe(30)
+        self._policies: dict[str, str] = {}
         self._identities: dict[str, tuple[str, str, tuple[str, ...]]] = {"salespider": (self.key, self.secret, ALL_ACTIONS)}
 
     def programs(self) -> Mapping[Path, str]:
@@ -73,14 +74,14 @@ class Seaweed(ObjectStore):
             "S3_ENDPOINT": f"{self.host}:{self.port}",
         }
 
-    def client(self) -> Any:
-        """Return a botocore client with the store's own keys, from the test's host and past the gate."""
+    def client(self, key: str = "", secret: str = "") -> Any:
+        """Return a botocore client, from the test's host and past the gate; without keys with the store's own ones."""
         return botocore.session.get_session().create_client(
             "s3",
             region_name="us-east-1",
             endpoint_url=f"https://{self.address}",
-            aws_access_key_id=self.key,
-            aws_secret_access_key=self.secret,
+            aws_access_key_id=key or self.key,
+            aws_secret_access_key=secret or self.secret,
             verify=False,
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}, connect_timeout=5, read_timeout=20),
         )
@@ -91,6 +92,11 @@ class Seaweed(ObjectStore):
         self._write_identities()
         self.signal("HUP")
 
+    def allow_by_policy(self, name: str, key: str, secret: str, policy: str) -> None:
+        """Let somebody in from now on, with what a policy in IAM's language allows, and nothing else."""
+        self._policies[name] = policy
+        self.allow(name, key, secret, ())
+
     def forbid(self, name: str = "salespider") -> None:
         """Let somebody in no longer. Takes a restart: told to read its file again, the server only adds what is new."""
         del self._identities[name]
@@ -100,11 +106,17 @@ class Seaweed(ObjectStore):
 
     def _write_identities(self) -> None:
         identities = [
-            {"name": name, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": list(actions)}
+            {
+                "name": name,
+                "credentials": [{"accessKey": key, "secretKey": secret}],
+                "actions": list(actions),
+                "policyNames": [name] if name in self._policies else [],
+            }
             for name, (key, secret, actions) in self._identities.items()
         ]
+        policies = [{"name": name, "content": content} for name, content in self._policies.items()]
         file = self._directory / "identities.json"
-        file.write_text(json.dumps({"identities": identities}))
+        file.write_text(json.dumps({"identities": identities, "policies": policies}))
         file.chmod(0o644)
 
 

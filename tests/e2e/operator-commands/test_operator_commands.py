@@ -120,6 +120,21 @@ def test_make_backup_check_proves_what_it_says(stack: Stack) -> None:
     assert segment in stack.in_repository("find archive -type f")
 
 
+def test_make_storage_check_tries_a_directory(stack: Stack) -> None:
+    """List, write, read back and delete in the repository itself, of which nothing stays."""
+    result = stack.make("storage-check")
+    assert result.code == 0, result.output
+    seen = [line.split()[0] for line in result.stdout.splitlines() if " ok " in line]
+    assert {"directory", "credentials", "list", "write", "throughput", "delete"} <= set(seen), result.output
+    assert "on the database's own file system" in result.stdout
+    assert stack.in_repository("find . -name 'storage-check*'") == ""
+    stack.exec("backup", "chmod", "u-w", "/var/lib/pgbackrest")
+    refused = stack.make("storage-check", REPO="1")
+    stack.exec("backup", "chmod", "u+w", "/var/lib/pgbackrest")
+    assert refused.code == 14, refused.output
+    assert "repository 1 (docker volume backup-repo): write failed" in refused.stderr
+
+
 def test_make_backup_check_names_what_is_wrong(stack: Stack) -> None:
     """A repository that cannot be written makes it end with 20 and a hint."""
     stack.in_repository("chmod 0550 .")

@@ -9,13 +9,22 @@ import pytest
 
 from tests.e2e.conftest import Stacks
 from tests.e2e.ledger import Ledger
-from tests.e2e.outage import PATIENCE, be_heard, drain, restored_from_the_store_alone, told, waiting_segments
+from tests.e2e.outage import PATIENCE, be_heard, drain, refuse, restored_from_the_store_alone, told, waiting_segments
 from tests.e2e.stack import Stack, wait_until
-from tests.stores.store import ObjectStore
+from tests.stores.kinds import Seaweed
 
 TIME_TO_START = timedelta(seconds=60)
 MEGABYTES = 200
 SLOW, FAST = "0.3", "2"
+BACKDATE = """
+import json, sqlite3
+state = sqlite3.connect("/state/history.sqlite")
+(text,) = state.execute("SELECT value FROM mark WHERE name = 'agenda'").fetchone()
+agenda = json.loads(text)
+agenda["considered_until"] -= 24 * 3600
+state.execute("UPDATE mark SET value = ? WHERE name = 'agenda'", (json.dumps(agenda),))
+state.commit()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +33,24 @@ def stack(stacks: Stacks) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def store(stacks: Stacks, stack: Stack) -> ObjectStore:
+def store(stacks: Stacks, stack: Stack) -> Seaweed:
     """An S3 store, and the stack at work on it; a differential backup is due in a minute or two."""
-    store: ObjectStore = stacks.store("s3", stack)
+    store: Seaweed = stacks.store("s3", stack)
     due = datetime.now(UTC) + TIME_TO_START + timedelta(minutes=1)
-    stack.configure(**PATIENCE, BACKUP_SCHEDULE_DIFF=f"{due.minute} {due.hour} * * *", **store.variables())
+    stack.configure(
+        **PATIENCE,
+        BACKUP_SCHEDULE_FULL="0 0 31 12 *",
+        BACKUP_SCHEDULE_DIFF=f"{due.minute} {due.hour} * * *",
+        BACKUP_CATCH_UP_JITTER="2",
+        **store.variables(),
+    )
     stack.start()
     be_heard(stack)
     return store
 
 
 @pytest.fixture(scope="module")
-def ledger(stack: Stack, store: ObjectStore) -> Iterator[Ledger]:
+def ledger(stack: Stack, store: Seaweed) -> Iterator[Ledger]:
     with Ledger(stack, 10, rows_a_segment=50) as ledger:
         ledger.wait_for(50, 60)
         yield ledger
@@ -46,7 +61,7 @@ def runs(stack: Stack) -> list[tuple[str, str, str]]:
     return [(run["what"], run["origin"], run["state"]) for run in stack.runs() if run["origin"] != "first"]
 
 
-def test_what_falls_due_in_an_outage_fails_and_says_so(stack: Stack, store: ObjectStore, ledger: Ledger) -> None:
+def test_what_falls_due_in_an_outage_fails_and_says_so(stack: Stack, store: Seaweed, ledger: Ledger) -> None:
     store.stop()
     wait_until(lambda: runs(stack) == [("diff", "schedule", "failed")], 180, "the due backup to fail")
     (alarm,) = told(stack, "backup.failed")
@@ -55,7 +70,7 @@ def test_what_falls_due_in_an_outage_fails_and_says_so(stack: Stack, store: Obje
 
 
 def test_it_is_taken_once_when_archiving_works_again(
-    stack: Stack, store: ObjectStore, ledger: Ledger, record_property: Callable[[str, object], None]
+    stack: Stack, store: Seaweed, ledger: Ledger, record_property: Callable[[str, object], None]
 ) -> None:
     store.start()
     seconds, _ = drain(stack, 90)
@@ -69,25 +84,29 @@ def test_it_is_taken_once_when_archiving_works_again(
     assert len(told(stack, "backup.recovered")) == 1
 
 
-def test_one_whose_store_dies_in_the_middle_is_told_and_taken_again(
-    stack: Stack, store: ObjectStore, ledger: Ledger
-) -> None:
+def test_one_whose_store_dies_in_the_middle_is_told_and_taken_again(stack: Stack, store: Seaweed, ledger: Ledger) -> None:
+    """The run that falls due now copies for a while; in the middle of it the store refuses everything."""
     rows = MEGABYTES * 1_000_000 // 2_000
     stack.sql(f"CREATE TABLE ballast AS SELECT id, repeat(md5(id::text), 60) FROM generate_series(1, {rows}) id")
-    stack.sql("CHECKPOINT")
-    before = len(stack.backups())
+    before = runs(stack)
+    be_down_for_a_day(stack)
+    wait_until(lambda: is_half_way(stack), 90, "half of a backup")
+    refuse(store)
+    stack.docker("update", "backup", "--cpus", FAST)
+    wait_until(lambda: runs(stack)[len(before) :] == [("diff", "schedule", "failed")], 200, "the failure")
+    assert len(told(stack, "backup.failed")) == 2
+    store.allow("salespider", store.key, store.secret)
+    wait_until(lambda: ("diff", "retry", "succeeded") in runs(stack)[len(before) :], 150, "the second attempt")
+    assert len([run for run in runs(stack)[len(before) :] if run[2] == "succeeded"]) == 1
+    assert len(told(stack, "backup.recovered")) == 2
+
+
+def be_down_for_a_day(stack: Stack) -> None:
+    """Stop the supervisor, let its state say that it looked at the schedule a day ago, and start it with few cores."""
+    stack.docker("stop", "backup")
+    stack.in_helper(f"python3 - <<'PROGRAM'\n{BACKDATE}\nPROGRAM", {"/state": stack.volume("backup-state")})
     stack.docker("update", "backup", "--cpus", SLOW)
-    said = stack.directory / "backup.out"
-    argv = ("docker", "exec", stack.container("backup"), "salespider-backup", "backup", "--type=diff")
-    with said.open("w") as stdout, stack.in_background(*argv, stdout=stdout) as process:
-        wait_until(lambda: is_half_way(stack), 60, "half of a backup")
-        store.stop()
-        stack.docker("update", "backup", "--cpus", FAST)
-        wait_until(lambda: "backup.retried" in said.read_text(), 200, "the failure")
-        store.start()
-        assert process.wait(200) == 0, said.read_text()
-    assert len(stack.backups()) == before + 1
-    assert stack.runs()[-1]["state"] == "succeeded"
+    stack.docker("start", "backup")
 
 
 def is_half_way(stack: Stack) -> bool:

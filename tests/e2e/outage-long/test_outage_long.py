@@ -16,6 +16,7 @@ from tests.e2e.outage import (
     drain,
     gaps,
     look_now,
+    refuse,
     restored_from_the_store_alone,
     waiting_segments,
     wal_status,
@@ -42,8 +43,8 @@ def store(stacks: Stacks, stack: Stack) -> ObjectStore:
 
 @pytest.fixture(scope="module")
 def ledger(stack: Stack, store: ObjectStore) -> Iterator[Ledger]:
-    """A client that commits ten rows a second, and a segment for every second one."""
-    with Ledger(stack, 10, rows_a_segment=2) as ledger:
+    """A client that commits up to twenty rows a second, and a segment for each."""
+    with Ledger(stack, 20, rows_a_segment=1) as ledger:
         ledger.wait_for(4, 60)
         yield ledger
 
@@ -60,8 +61,10 @@ def test_the_database_goes_on_through_restarts_and_kills(stack: Stack, store: Ob
     stack.docker("start", "postgres")
     stack.docker("start", "backup")
     ledger.wait_for(1, 60)
-    wait_until(lambda: waiting_segments(stack) >= BACKLOG, 90, "the backlog")
-    alarmed(stack, 120)
+    wait_until(lambda: waiting_segments(stack) >= BACKLOG, 120, "the backlog")
+    wait_until(lambda: wal_status(stack)["archiver"] == "stalled", 90, "archiving that is late")
+    look_now(stack)
+    alarmed(stack, 30)
 
 
 def test_all_of_it_arrives_alone_and_in_order(
@@ -95,8 +98,7 @@ def test_one_of_two_repositories_is_dead_and_the_other_one_is_kept_current(stack
     stack.start()
     with Ledger(stack, 10, rows_a_segment=2) as ledger:
         ledger.wait_for(4, 60)
-        store.allow("somebody", "AKSOMEBODY", "else")  # a store that knows nobody lets everybody in
-        store.forbid()
+        refuse(store)
         wait_until(lambda: waiting_segments(stack) >= 10, 60, "a backlog")
         stack.exec("postgres", "sh", "-c", "touch -d '5 minutes ago' /var/lib/postgresql/data/pg_wal/archive_status/*.ready")
         look_now(stack)

@@ -89,6 +89,9 @@ def publish(directory: Path, config: SupervisorConfig, manifest: str = "1") -> N
     directory.mkdir(exist_ok=True)
     (directory / paths.SUPERVISOR_JSON).write_text(config.model_dump_json(), "utf-8")
     (directory / paths.MANIFEST_JSON).write_text(manifest, "utf-8")
+    repositories = "".join(f"repo{repository.key}-path={repository.location}\n" for repository in config.repositories)
+    (directory / paths.REPO_CONF).parent.mkdir(exist_ok=True)
+    (directory / paths.REPO_CONF).write_text(f"[global]\n{repositories}", "utf-8")
 
 
 def make_volumes(root: Path) -> Volumes:

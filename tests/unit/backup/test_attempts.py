@@ -52,6 +52,12 @@ def test_nothing_else_is_tried_again(back_up: Callable[..., Attempted], code: in
     assert (ended.finished.exit_code, ended.attempts) == (code, 1)
 
 
+def test_a_store_that_refuses_the_key_is_not_asked_again(back_up: Callable[..., Attempted]) -> None:
+    code = "<Error><Code>InvalidAccessKeyId</Code></Error>"
+    ended = back_up(Reply(39, ("ERROR: [039]: HTTP request failed with 403 (Forbidden):", code)))
+    assert (ended.finished.exit_code, ended.attempts) == (39, 1)
+
+
 def test_waiting_for_a_lock_is_no_attempt(back_up: Callable[..., Attempted], engine: FakePgbackrest) -> None:
     ended = back_up(Reply(50), Reply(50), Reply(49), Reply(50), Reply(0))
     assert (ended.finished.exit_code, ended.attempts) == (0, 2)

@@ -15,7 +15,7 @@ from backup.checks import Finding
 from backup.commands import taking
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
 from backup.pgbackrest import RepositoryStatus
-from backup.state.history import Beginning, Ending
+from backup.state.history import Beginning, Ending, State
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_config, make_info
 
@@ -195,6 +195,32 @@ def test_waiting_for_a_backup_says_what_goes_on_and_ends_with_the_first_one(
         "taking the first full backup",
         f"protected: full backup {FULL.label}",
     ]
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed"])
+def test_waiting_goes_on_until_every_repository_has_had_its_turn(
+    end: State, command: Type, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.reconfigure(make_config(repositories=2))
+    history, phases = world.deployment.history, iter(["taking the first full backup", "into the second", ""])
+
+    def wait(_timeout: float | None = None) -> bool:
+        phase = next(phases)
+        history.beat(phase or "idle; next: tomorrow", NOON)
+        repo = 1 if phase == "into the second" else 2
+        state: State = "succeeded" if repo == 1 else end
+        if phase != "taking the first full backup":
+            run = history.begin(Beginning("backup", "full", repo, "first", ""), NOON)
+            history.end(run, Ending(state, 0, FULL.label, f"full backup into {repo}"), NOON)
+        return False
+
+    monkeypatch.setattr(world.stop, "wait", wait)
+    code, out, _ = command("wait-for-backup")
+    assert code == Exit.OK
+    assert out.splitlines()[:2] == ["taking the first full backup", "into the second"]
+    assert out.splitlines()[-1] == (
+        "protected: full backup into 2" if end == "succeeded" else "protected: full backup into 1"
+    )
 
 
 def test_waiting_too_long_is_exit_code_15(command: Type) -> None:

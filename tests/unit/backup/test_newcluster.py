@@ -104,6 +104,18 @@ def test_without_an_answer_there_is_no_proof(
     assert newcluster.examine(tmp_path) == reason, case
 
 
+def test_a_store_that_refuses_is_told_as_everywhere(tmp_path: Path, engine: FakePgbackrest) -> None:
+    config = make_config()
+    changed = config.repositories[0].model_copy(update={"type": "s3", "location": "s3://b/p"})
+    publish(tmp_path, config.model_copy(update={"repositories": (changed,)}))
+    message = "[ProtocolError] HTTP request failed with 404 (Not Found):\n<Error><Code>NoSuchBucket</Code></Error>"
+    engine.info = repository(99, message)
+    reason = newcluster.examine(tmp_path)
+    assert reason is not None
+    assert reason.startswith("repository 1 (s3://b/p): there is no such bucket (NoSuchBucket)")
+    assert "AWS_S3_BUCKET (or PGBACKREST_REPO1_S3_BUCKET)" in reason
+
+
 @pytest.mark.parametrize("mode", ["off", "hosted"])
 def test_with_backups_off_there_is_nothing_to_protect_and_nothing_is_asked(
     tmp_path: Path, engine: FakePgbackrest, mode: str

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -240,21 +238,6 @@ def test_an_answer_without_json_is_an_error_that_says_so(stdout: bytes, message:
 
 
 # --- the smaller answers ----------------------------------------------------------------------------------------------
-
-
-def test_a_listing_gives_the_files_in_order_and_leaves_directories_out() -> None:
-    entries: dict[str, Any] = {
-        ".": {"type": "path"},
-        "00000003.history": {"type": "file", "size": 93, "time": 1795223563},
-        "00000002.history": {"type": "file", "size": 50, "time": 1795223500},
-        "0000000100000000": {"type": "path"},
-    }
-    assert evidence.parse_listing(json.dumps(entries).encode()) == ("00000002.history", "00000003.history")
-
-
-def test_a_listing_that_is_no_json_is_an_error_that_says_so() -> None:
-    with pytest.raises(UnreadableAnswerError, match=r"^pgbackrest repo-ls printed broken JSON: "):
-        evidence.parse_listing(b"ERROR: [049]")
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ def test_pgbackrest_has_what_the_best_practices_ask_for(read: Read) -> None:
             "archive-header-check": "y",
             "compress-type": "lz4",
             "compress-level": "1",
+            "io-timeout": "10",
             "start-fast": "y",
             "repo1-type": "posix",
             "repo1-path": "/var/lib/pgbackrest",
@@ -86,7 +87,7 @@ def test_pgbackrest_has_what_the_best_practices_ask_for(read: Read) -> None:
             "repo1-retention-archive-type": "full",
             "repo1-retention-archive": "7",
         },
-        "global:archive-push": {"archive-async": "y", "log-level-console": "warn"},
+        "global:archive-push": {"archive-async": "y", "io-timeout": "5", "log-level-console": "warn"},
         "global:archive-get": {"archive-async": "n", "log-level-console": "warn"},
         "salespider": {
             "pg1-path": "/var/lib/postgresql/data",

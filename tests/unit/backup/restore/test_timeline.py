@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.restore.timeline import FIRST, Branch, newest, parse_history, parse_lsn, timeline_of
+from backup.pgbackrest import UnreadableAnswerError
+from backup.restore.timeline import FIRST, Branch, newest, parse_history, parse_listing, parse_lsn, timeline_of
 
 LSNS = st.integers(0, 2**64 - 1)
 
@@ -92,3 +96,18 @@ def test_a_cluster_that_was_never_promoted_holds_only_timeline_1() -> None:
 )
 def test_the_newest_history_file_is_that_of_the_highest_timeline(names: tuple[str, ...], found: str | None) -> None:
     assert newest(names) == found
+
+
+def test_a_listing_gives_the_files_in_order_and_leaves_directories_out() -> None:
+    entries: dict[str, Any] = {
+        ".": {"type": "path"},
+        "00000003.history": {"type": "file", "size": 93, "time": 1795223563},
+        "00000002.history": {"type": "file", "size": 50, "time": 1795223500},
+        "0000000100000000": {"type": "path"},
+    }
+    assert parse_listing(json.dumps(entries).encode()) == ("00000002.history", "00000003.history")
+
+
+def test_a_listing_that_is_no_json_is_an_error_that_says_so() -> None:
+    with pytest.raises(UnreadableAnswerError, match=r"^pgbackrest repo-ls printed broken JSON: "):
+        parse_listing(b"ERROR: [049]")

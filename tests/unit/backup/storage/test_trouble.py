@@ -45,6 +45,7 @@ CASES = [
     ("gcs-token", "the store does not accept the key", "GCS_KEY", False),
     ("gcs-may-not", "the service account is not allowed to read there", "rights", False),
     ("gcs-no-bucket", "there is no such bucket", "GCS_BUCKET", False),
+    ("gcs-404", "there is no such bucket (HTTP 404)", "GCS_BUCKET", False),
     ("gcs-rate", "the store has a temporary failure", "nothing to do", True),
     ("refused", "store.lab:9 refuses the connection", "whether the store is running", True),
     ("silent", "store.lab:9446 does not answer in time", "firewalls", True),

@@ -33,10 +33,20 @@ repo2: [HostConnectError] unable to connect to '127.0.0.1:9': [111] Connection r
 """
 ANOTHER = "45\nWAL file '000000010000000000000003' already exists in the repo1 archive with a different checksum\n"
 
-WHY = (
-    "[FileOpenError] unable to load info file '/r2/archive/s/archive.info' or '/r2/archive/s/archive.info.copy': "
-    "FileOpenError: unable to open file '/r2/archive/s/archive.info' for read: [13] Permission denied"
-)
+FULL = """104
+raised from local-1 protocol: archive-push command encountered error(s):
+repo2: [FileWriteError] unable to write '/r2/archive/s/17-1/0000000100000000/000000010000000000000005-3be0.pgbackrest.tmp': \
+[28] No space left on device
+"""
+EMPTIED = """103
+unable to find a valid repository:
+repo2: [FileMissingError] unable to load info file '/r2/archive/s/archive.info' or '/r2/archive/s/archive.info.copy':
+FileMissingError: unable to open missing file '/r2/archive/s/archive.info' for read
+FileMissingError: unable to open missing file '/r2/archive/s/archive.info.copy' for read
+HINT: archive.info cannot be opened but is required to push/get WAL segments.
+"""
+STRANGE = "104\nraised:\nrepo2: [AssertError] this was expected:\nnever to happen\nnor this\nHINT: report it\n"
+WHY = "its directory does not let uid 999 in"
 PLACES = {1: Place(1, "posix", "directory"), 2: Place(2, "s3", "bucket")}
 
 
@@ -45,7 +55,21 @@ def segment(number: int) -> str:
 
 
 def test_one_of_two_that_fails_is_named_once_with_its_reason() -> None:
-    assert parse(ONE_OF_TWO, {}) == (Refusal(2, 104, WHY),)
+    (refusal,) = parse(ONE_OF_TWO, {})
+    assert (refusal.repo, refusal.exit_code, refusal.message) == (2, 104, WHY)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (FULL, "its disk is full"),
+        (EMPTIED, "it holds no stanza: it has been emptied, or is another one"),
+        (STRANGE, "[AssertError] this was expected: never to happen"),
+    ],
+)
+def test_the_reason_is_in_words_where_they_are_known(text: str, words: str) -> None:
+    (refusal,) = parse(text, PLACES)
+    assert refusal.as_words() == f"repository 2 (bucket) takes no WAL: {words}"
 
 
 def test_when_no_repository_can_be_used_all_are_named() -> None:

@@ -324,7 +324,7 @@ def complain(
 def test_what_the_spool_says_for_a_moment_is_in_the_alarm(scene: Scene) -> None:
     stick(scene.world, 5, 30)
     scene.look()
-    assert scene.watch.is_troubled
+    assert scene.watch.is_behind
     file = complain(scene.world)
     scene.watch.glance(scene.world.deployment)
     file.unlink()
@@ -332,6 +332,21 @@ def test_what_the_spool_says_for_a_moment_is_in_the_alarm(scene: Scene) -> None:
     scene.look()
     (raised,) = scene.world.deployment.teller.alarms.raised()
     assert "repository 1 (/var/lib/pgbackrest1) takes no WAL: store:9 refuses the connection" in raised.alarm.message
+
+
+def test_what_is_said_before_archiving_is_late_is_known_when_it_is(scene: Scene) -> None:
+    """The first attempt may end between the look at which something waits and the one at which that is a failure."""
+    scene.look()
+    assert not scene.watch.is_behind
+    scene.world.postgres.wal = make_wal(ready_segments=1, oldest_ready_seconds=20.0)
+    scene.look()
+    assert scene.watch.is_behind
+    complain(scene.world)
+    scene.watch.glance(scene.world.deployment)
+    stick(scene.world, 5, 30)
+    scene.look()
+    assert scene.alarms == {"archiver": "warning"}
+    assert scene.watch.once(scene.world.deployment).memory.refusals is not None
 
 
 def test_the_moment_at_which_archiving_works_again_is_kept(scene: Scene) -> None:

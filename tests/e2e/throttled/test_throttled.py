@@ -1,0 +1,81 @@
+"""A store that refuses a tenth of all requests as too many: everything ends well all the same, and nothing is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.ledger import Ledger
+from tests.e2e.stack import Stack, wait_until
+from tests.stores.store import ObjectStore
+
+WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+SETTINGS = {
+    "SETUP_BACKUP": "true",
+    "BACKUP_SCHEDULE_DIFF": "off",
+    "BACKUP_RETENTION_FULL": "1",
+    "BACKUP_CPU_LIMIT": "2",
+}
+OF_EVERY_DEPLOYMENT = "protection"
+"""The alarm that no recovery kit has been made."""
+
+
+class Site:
+    """A stack, and its only repository."""
+
+    def __init__(self, stacks: Stacks) -> None:
+        self.stack: Stack = stacks.new()
+        self.store: ObjectStore = stacks.store("s3", self.stack, gate=True)
+        self.stack.configure(**SETTINGS, **self.store.variables())
+
+    def archived(self) -> None:
+        """Wait until everything committed is in the store."""
+        self.stack.sql("SELECT pg_switch_wal()")
+        wait_until(lambda: self.stack.sql(WAITING) == "0", 180, "an empty backlog")
+
+    def restored_from_the_store_alone(self) -> None:
+        self.stack.docker("stop", "postgres")
+        self.stack.in_helper("find /data -mindepth 1 -delete", {"/data": self.stack.volume("postgres-data")})
+        result = self.stack.make("restore-latest", CONFIRM="yes")
+        assert result.code == 0, result.output
+
+    def troubles(self) -> list[str]:
+        return [alarm["event"] for alarm in self.stack.alarms() if alarm["key"] != OF_EVERY_DEPLOYMENT]
+
+
+@pytest.fixture
+def site(stacks: Stacks) -> Site:
+    return Site(stacks)
+
+
+def test_a_tenth_answered_with_429_or_503(site: Site) -> None:
+    """After a 503 pgbackrest tries again for a minute; a 429 it takes for final: then archiver and product try again."""
+    site.store.fail(503, share=0.08)
+    site.store.fail(429, share=0.02)
+    site.stack.start()
+    with Ledger(site.stack, rows_a_second=20) as ledger:
+        for target in ("backup-incr", "backup"):
+            result = site.stack.make(target)
+            assert result.code == 0, result.output
+    site.archived()
+    assert [backup["type"] for backup in site.stack.backups()] == ["full"], "retention has removed the first chain"
+    site.restored_from_the_store_alone()
+    assert ledger.missing(site.stack) == []
+    assert site.troubles() == []
+
+
+def test_half_answered_with_429_is_told(site: Site) -> None:
+    """That is an outage: nobody waits for ever, the reason is said, and it is over when it is over."""
+    site.stack.start()
+    with Ledger(site.stack, rows_a_second=20) as ledger:
+        site.store.fail(429, share=0.5)
+        result = site.stack.make("backup")
+        assert result.code != 0
+        assert "429" in result.output
+        assert site.troubles() == ["backup.failed"]
+        site.store.heal()
+        assert site.stack.make("backup").code == 0
+        assert site.troubles() == []
+    site.archived()
+    site.restored_from_the_store_alone()
+    assert ledger.missing(site.stack) == []
