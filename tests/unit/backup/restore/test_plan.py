@@ -281,27 +281,6 @@ def test_times_are_told_in_utc_and_in_the_readers_zone() -> None:
     assert plan._both(utc("2026-07-01 12:00"), ZoneInfo("Etc/UTC")) == "2026-07-01 12:00:00 UTC"
 
 
-# --- several repositories ---------------------------------------------------------------------------------------------
-
-
-def test_wal_comes_from_the_repository_of_the_backup_first_and_from_no_unreadable_one() -> None:
-    newest = make_backup("20260303-020000F", repo=3)
-    info = make_info(SUNDAY, make_backup("20260302-020000F", repo=2), newest)
-    assert planned(Wanted("latest"), info).repositories == (3, 1, 2)
-    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
-    rest = make_info(make_backup("20260302-020000F", repo=2), newest, repositories=(dead, *info.repositories[1:]))
-    assert planned(Wanted("latest"), rest).repositories == (3, 2)
-
-
-def test_the_window_is_told_with_the_repositories_that_give_it() -> None:
-    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
-    second = make_backup("20260302-020000F", repo=2)
-    info = make_info(second, repositories=(dead, RepositoryStatus(2, "none", 0, "ok")))
-    assert plan.sources(info, UTC_ZONE) == (
-        "repository 2 reaches back to 2026-03-02 02:00:00 UTC; repository 1 CANNOT BE READ"
-    )
-
-
 # --- WAL that was given up --------------------------------------------------------------------------------------------
 
 
@@ -351,3 +330,24 @@ def test_the_plan_says_what_an_emergency_costs() -> None:
     text = "\n".join(f"{name}: {words}" for name, words in describe(made, NOON, UTC_ZONE, (GAP,)))
     assert "is lost: nothing that is readable" in text
     assert "no recovery: no moment after 2026-03-03 10:00:00 UTC can be restored before 2026-03-03 15:00:00 UTC" in text
+
+
+# --- several repositories ---------------------------------------------------------------------------------------------
+
+
+def test_wal_comes_from_the_repository_of_the_backup_first_and_from_no_unreadable_one() -> None:
+    newest = make_backup("20260303-020000F", repo=3)
+    info = make_info(SUNDAY, make_backup("20260302-020000F", repo=2), newest)
+    assert planned(Wanted("latest"), info).repositories == (3, 1, 2)
+    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
+    rest = make_info(make_backup("20260302-020000F", repo=2), newest, repositories=(dead, *info.repositories[1:]))
+    assert planned(Wanted("latest"), rest).repositories == (3, 2)
+
+
+def test_the_window_is_told_with_the_repositories_that_give_it() -> None:
+    dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
+    second = make_backup("20260302-020000F", repo=2)
+    info = make_info(second, repositories=(dead, RepositoryStatus(2, "none", 0, "ok")))
+    assert plan.sources(info, UTC_ZONE) == (
+        "repository 2 reaches back to 2026-03-02 02:00:00 UTC; repository 1 CANNOT BE READ"
+    )
