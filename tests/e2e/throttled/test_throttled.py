@@ -46,3 +46,18 @@ class Site:
 @pytest.fixture
 def site(stacks: Stacks) -> Site:
     return Site(stacks)
+
+
+def test_a_tenth_answered_with_503(site: Site) -> None:
+    """pgbackrest itself tries again: nobody notices."""
+    site.store.fail(503, share=0.1)
+    site.stack.start()
+    with Ledger(site.stack, rows_a_second=20) as ledger:
+        for target in ("backup-incr", "backup"):
+            result = site.stack.make(target)
+            assert result.code == 0, result.output
+    site.archived()
+    assert [backup["type"] for backup in site.stack.backups()] == ["full"], "retention has removed the first chain"
+    site.restored_from_the_store_alone()
+    assert ledger.missing(site.stack) == []
+    assert site.troubles() == []
