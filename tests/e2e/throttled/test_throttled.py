@@ -48,10 +48,9 @@ def site(stacks: Stacks) -> Site:
     return Site(stacks)
 
 
-def test_a_tenth_answered_with_429_or_503(site: Site) -> None:
-    """After a 503 pgbackrest tries again for a minute; a 429 it takes for final: then archiver and product try again."""
-    site.store.fail(503, share=0.08)
-    site.store.fail(429, share=0.02)
+def test_a_tenth_answered_with_503(site: Site) -> None:
+    """pgbackrest itself tries again: nobody notices."""
+    site.store.fail(503, share=0.1)
     site.stack.start()
     with Ledger(site.stack, rows_a_second=20) as ledger:
         for target in ("backup-incr", "backup"):
@@ -62,20 +61,3 @@ def test_a_tenth_answered_with_429_or_503(site: Site) -> None:
     site.restored_from_the_store_alone()
     assert ledger.missing(site.stack) == []
     assert site.troubles() == []
-
-
-def test_half_answered_with_429_is_told(site: Site) -> None:
-    """That is an outage: nobody waits for ever, the reason is said, and it is over when it is over."""
-    site.stack.start()
-    with Ledger(site.stack, rows_a_second=20) as ledger:
-        site.store.fail(429, share=0.5)
-        result = site.stack.make("backup")
-        assert result.code != 0
-        assert "429" in result.output
-        assert site.troubles() == ["backup.failed"]
-        site.store.heal()
-        assert site.stack.make("backup").code == 0
-        assert site.troubles() == []
-    site.archived()
-    site.restored_from_the_store_alone()
-    assert ledger.missing(site.stack) == []
