@@ -2,8 +2,8 @@
 
 pgbackrest prints the store's whole answer, status, headers and body; the body's code says what is the matter, and the
 same code means the same with every service that speaks the protocol. A HEAD request has no body: then only the status is
-left. The texts are those of pgBackRest 2.55.1 against SeaweedFS, Azurite and fake-gcs-server, and the answers that the
-services document. Knows no library, because the postgres image has none.
+left. The frames are those that pgBackRest 2.55.1 prints; the bodies in them are SeaweedFS's where it has such an answer,
+and else what the services document. Knows no library, because the postgres image has none.
 """
 
 from __future__ import annotations
