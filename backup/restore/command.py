@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, identity, jobs, logs, oplock, pgbackrest, report, throttled
+from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
@@ -87,9 +87,27 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
         steps = in_place.InPlaceRestore(deployment, container, say=lambda line: write(f"==> {line}"), log=write)
-        steps.settle(info.cluster_of(made.backup), archive_must_be_complete=wanted.verb == "pitr")
+        cluster, must = info.cluster_of(made.backup), wanted.verb == "pitr"
+        steps.settle(cluster, archive_must_be_complete=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
+
+
+def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStored | None:
+    """Return what looks for a segment in the repository that is restored from; None while all repositories can be read."""
+    archive = evidence.archive_id(info, made.backup)
+    if archive is None or len(made.repositories) >= len(deployment.config.repositories):
+        return None
+
+    def is_stored(segment: str) -> bool:
+        argv = evidence.find_segment(info.stanza, made.backup.repo, archive, segment)
+        answer = throttled.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
+        try:
+            return answer.exit_code == 0 and evidence.is_stored(answer.stdout)
+        except pgbackrest.UnreadableAnswerError:
+            return False
+
+    return is_stored
 
 
 def _sources(info: Info, deployment: Deployment) -> tuple[tuple[str, str], ...]:

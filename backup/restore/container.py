@@ -62,10 +62,10 @@ class DatabaseContainer:
             life=(state["StartedAt"], container.attrs["RestartCount"]),
         )
 
-    def stop(self) -> None:
-        """Stop it in order and make sure that it is down. Raises ContainerError when it is not."""
+    def stop(self, timeout_seconds: int = STOP_TIMEOUT_SECONDS) -> None:
+        """Stop it in order, or kill it after this time, and make sure that it is down. Raises ContainerError if it is not."""
         with _translated():
-            self._client.containers.get(self.name).stop(timeout=STOP_TIMEOUT_SECONDS)
+            self._client.containers.get(self.name).stop(timeout=timeout_seconds)
         if self.condition().running:
             raise ContainerError(f"container {self.name} does not stop")
 

@@ -18,13 +18,21 @@ from backup.emergency import lever, words
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
-from backup.restore.container import Condition, ContainerError, DatabaseContainer
+from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
 from backup.restore.plan import Plan, RefusedError
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
 
+IsStored = Callable[[str], bool]
+"""Tells of a WAL segment whether it lies in the archive that recovery will read."""
+
 ARCHIVE_PATIENCE_SECONDS = 90.0
+DEAD_PATIENCE_SECONDS = 300.0
+"""For a segment in one repository while another is dead: asynchronous archiving tries that one for 90 seconds first."""
+
+DEAD_STOP_SECONDS = 20
+LOOK_SECONDS = 5.0
 CONTROL_FILE_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.5
 PROGRESS_SECONDS = 10.0
@@ -78,11 +86,13 @@ class InPlaceRestore:
         self._say = say
         self._log = log
 
-    def settle(self, cluster: Cluster | None, *, archive_must_be_complete: bool) -> None:
+    def settle(self, cluster: Cluster | None, *, archive_must_be_complete: bool, is_stored: IsStored | None = None) -> None:
         """Bring the running database's last WAL into the archive, so that as little as possible depends on the old disk.
 
         A restore to a moment needs it (recovery must find a commit after its target) and is refused without it. When
         another cluster runs than the one of the backup, its WAL belongs neither into the archive nor into the restore.
+        `is_stored` looks for a segment where recovery will read it; it is given when a repository is dead, because the
+        server calls nothing archived then that has not reached all of them.
         """
         if not self._container.condition().running:
             self._say("the database is not running; what its WAL holds is kept and used as it is")
@@ -97,7 +107,7 @@ class InPlaceRestore:
                 self._say(f"a WAL emergency is on since {words.utc(pulled.since)}: the last WAL is NOT archived")
                 return
             segment = self._deployment.postgres.switch_wal()
-            arrived = self._wait_until_archived(segment)
+            arrived = self._wait_until_archived(segment, is_stored, must=archive_must_be_complete)
         except DatabaseError as error:
             self._say(f"the database cannot be asked to archive its last WAL ({error.message})")
             return
@@ -108,19 +118,26 @@ class InPlaceRestore:
             )
         self._say(f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}")
 
-    def _wait_until_archived(self, segment: str) -> bool:
-        deadline = time.monotonic() + ARCHIVE_PATIENCE_SECONDS
-        while time.monotonic() < deadline and not self._deployment.stop.wait(POLL_SECONDS):
+    def _wait_until_archived(self, segment: str, is_stored: IsStored | None, *, must: bool) -> bool:
+        """Wait for a segment; with a dead repository only as long as it must be: it is on the database's disk anyway."""
+        with_a_dead_one = DEAD_PATIENCE_SECONDS if must else 0.0
+        deadline = time.monotonic() + (ARCHIVE_PATIENCE_SECONDS if is_stored is None else with_a_dead_one)
+        while True:
             last = self._deployment.postgres.archiver().last_archived_wal
-            if last and last[:24] >= segment:
+            if (last and last[:24] >= segment) or (is_stored is not None and is_stored(segment)):
                 return True
-        return False
+            if time.monotonic() >= deadline or self._deployment.stop.wait(
+                POLL_SECONDS if is_stored is None else LOOK_SECONDS
+            ):
+                return False
 
     def run(self, plan: Plan, restore_id: str) -> Restored:
         """Stop the database, restore it, start it, wait until it is open."""
         self._say(f"stopping {self._container.name}")
         began = time.monotonic()
-        self._container.stop()
+        # The server's last act is to wait for its archiver, which waits for a dead repository; its WAL is kept below.
+        is_whole = not plan.repositories or len(plan.repositories) >= len(self._deployment.config.repositories)
+        self._container.stop(STOP_TIMEOUT_SECONDS if is_whole else DEAD_STOP_SECONDS)
         try:
             self._keep_old_wal(restore_id)
             self._restore_files(plan, restore_id)

@@ -18,7 +18,9 @@ NOT_KNOWN: Final = "this service does not tell"
 
 _ARCHIVE_TIERS: Final = frozenset({"GLACIER", "DEEP_ARCHIVE", "ARCHIVE", "COLDLINE", "NEARLINE"})
 _UNREADABLE: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-_LOCK_HINT: Final = "what expire deletes stays, and costs, until the lock ends: let it last no longer than BACKUP_RETENTION_FULL"
+_LOCK_HINT: Final = (
+    "what expire deletes stays, and costs, until the lock ends: let it last no longer than BACKUP_RETENTION_FULL"
+)
 _VERSIONS_HINT: Final = "add a lifecycle rule that deletes noncurrent versions after some days: deleted backups are paid for"
 _EXPIRY_HINT: Final = "remove the rule: pgBackRest deletes what retention lets go, and cannot restore from what is missing"
 _TIER_HINT: Final = "remove the rule, or limit it to another prefix: a restore cannot wait for an archive tier"

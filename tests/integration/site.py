@@ -246,7 +246,7 @@ class LocalServer(DatabaseContainer):
     def condition(self) -> Condition:
         return Condition(self._site.is_running, 0, (str(self._starts), 0))
 
-    def stop(self) -> None:
+    def stop(self, timeout_seconds: int = 120) -> None:
         self._site.stop()
 
     def start(self) -> Condition:

@@ -308,8 +308,8 @@ class FakeContainer(DatabaseContainer):
     def condition(self) -> Condition:
         return Condition(self.running, 0, (f"start {self.starts}", 0))
 
-    def stop(self) -> None:
-        self.calls.append("stop")
+    def stop(self, timeout_seconds: int = 120) -> None:
+        self.calls.append("stop" if timeout_seconds >= 120 else "stop soon")
         if self.refuses_to_stop:
             raise ContainerError(f"container {self.name} does not stop")
         self.running = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,18 @@ from backup.restore.container import ContainerError
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
 from backup.restore.plan import Plan, RefusedError, Wanted
 from contract.exits import Exit
-from tests.unit.backup.fakes import NOON, SYSTEM_ID, FakeContainer, FakePgbackrest, Reply, World, make_backup, wal_segment
+from tests.unit.backup.fakes import (
+    NOON,
+    SYSTEM_ID,
+    FakeContainer,
+    FakePgbackrest,
+    Reply,
+    World,
+    make_backup,
+    make_config,
+    make_world,
+    wal_segment,
+)
 
 BACKUP = make_backup("20260301-020000F")
 LATEST = Plan(Wanted("latest"), BACKUP, RestoreTarget("default"), 1)
@@ -374,6 +386,34 @@ def test_a_restore_to_a_moment_is_refused_when_the_last_segment_does_not_arrive(
     assert refused.value.message == f"restore refused: WAL segment {CURRENT} does not reach the archive"
     assert refused.value.hint == "see `make status`; or restore the latest state instead"
     assert scene.container.calls == []
+
+
+def test_with_a_dead_repository_the_archive_that_is_read_decides(scene: Scene) -> None:
+    """The server calls nothing archived that has not reached all repositories."""
+    scene.world.postgres.archived, asked = None, list[str]()
+
+    def is_stored(segment: str) -> bool:
+        asked.append(segment)
+        return len(asked) > 2
+
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=True, is_stored=is_stored)
+    assert asked == [CURRENT] * 3
+    assert scene.said == [f"the last WAL segment {CURRENT} is archived"]
+
+
+def test_with_a_dead_repository_the_latest_state_is_not_waited_for(scene: Scene) -> None:
+    scene.world.postgres.archived = None
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=False, is_stored=lambda _segment: False)
+    assert scene.said == [f"the last WAL segment {CURRENT} is NOT archived; it is kept and used"]
+
+
+@pytest.mark.parametrize(("readable", "calls"), [((1, 2), ["stop", "start"]), ((1,), ["stop soon", "start"])])
+def test_the_archiver_of_a_dead_repository_is_not_waited_for_long(
+    tmp_path: Path, engine: FakePgbackrest, readable: tuple[int, ...], calls: list[str]
+) -> None:
+    scene = Scene(make_world(tmp_path, make_config(repositories=2)), engine)
+    scene.run(replace(LATEST, repositories=readable))
+    assert scene.container.calls == calls
 
 
 @pytest.mark.parametrize("complete", [True, False])
