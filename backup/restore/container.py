@@ -63,7 +63,7 @@ class DatabaseContainer:
         )
 
     def stop(self, timeout_seconds: int = STOP_TIMEOUT_SECONDS) -> None:
-        """Stop it in order, or kill it after this time, and make sure that it is down. Raises ContainerError if it is not."""
+        """Stop it in order, or kill it after this time, and make sure that it is down. Raises ContainerError if not."""
         with _translated():
             self._client.containers.get(self.name).stop(timeout=timeout_seconds)
         if self.condition().running:

@@ -23,7 +23,7 @@ IO_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 20.0
 SMALL_BYTES: Final = 64 * 1024
 FIRST_BYTES: Final = 1024 * 1024
-MOST_BYTES: Final = 32 * 1024 * 1024
+MOST_BYTES: Final = 12 * 1024 * 1024
 PREFIX: Final = "storage-check-"
 
 CREDENTIALS, LIST, WRITE, READ, DELETE, THROUGHPUT = "credentials", "list", "write", "read back", "delete", "throughput"
