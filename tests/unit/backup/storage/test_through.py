@@ -69,7 +69,7 @@ def test_measuring_sends_some_megabytes_both_ways(store: FakeStore) -> None:
     steps = gone(measured=True)
     assert list(steps) == ["credentials", "list", "write", "read back", "throughput", "delete"]
     assert steps["throughput"].seen.startswith("up ")
-    assert steps["throughput"].seen.endswith(", with 33.6 MB")
+    assert steps["throughput"].seen.endswith(", with 12.6 MB")
     assert store.files == {}
 
 
