@@ -17,7 +17,7 @@ from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
-from backup.restore import tail
+from backup.restore import tail, timeline
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
 from backup.restore.plan import Plan, RefusedError
 from contract import paths
@@ -148,6 +148,8 @@ class InPlaceRestore:
         except ContainerError as error:
             raise IncompleteError(error.message, f"start it by hand: docker start {self._container.name}") from error
         downtime = time.monotonic() - began
+        if fed:
+            self._hand_over(server)
         kept = tail.drop(tail.kept_directories(self._deployment.volumes.database), replayed=plan.keeps_tail)
         return Restored(server, self._last_transaction(since), fed, tuple(str(path) for path in kept), downtime)
 
@@ -212,6 +214,20 @@ class InPlaceRestore:
         if fed:
             self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed
+
+    def _hand_over(self, server: Server) -> None:
+        """Let the database archive what recovery has replayed and no repository has: the way to the new timeline."""
+        volumes, name = self._deployment.volumes, f"{server.timeline:08X}.history"
+        try:
+            branch = timeline.parse_history(name, (volumes.pgdata / "pg_wal" / name).read_text("ascii"))
+            count = tail.hand_over(tail.kept_directories(volumes.database), volumes.pgdata, branch, server.system_id)
+        except FileNotFoundError:  # no fork: the timeline goes on
+            return
+        except (OSError, ValueError) as error:
+            self._say(f"the replayed WAL cannot be given to the archive ({error}); only a new full backup leads past it")
+            return
+        if count:
+            self._say(f"{count} of them are given to the archive now")
 
     def _wait_until_open(self, started: Condition, since: float) -> Server:
         told_at = time.monotonic()

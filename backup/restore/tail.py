@@ -17,6 +17,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from backup.restore.timeline import Branch
+
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
 _KEPT_PREFIX = "salvage-"
 _CLEAN_MARK = "stopped-cleanly"
@@ -128,6 +130,32 @@ def feed(kept: tuple[Path, ...], pgdata: Path, system_id: int | None) -> int:
             target.chmod(0o600)
             fed += 1
     return fed
+
+
+def hand_over(kept: tuple[Path, ...], pgdata: Path, branch: Branch, system_id: int | None) -> int:
+    """Let the open database archive the replayed segments that lie before its fork; return how many.
+
+    Without them the new timeline could never be reached from a backup of the old one: recovery would find a hole before the
+    fork, take it for the end of the archive and open without all that came later. The server forgets them by itself at
+    the end of recovery. The segment of the fork itself it has copied into the new timeline. Raises OSError.
+    """
+    count = 0
+    for segment in (each for directory in kept for each in unarchived(directory)):
+        if system_id is not None and not is_of(segment, system_id):
+            continue
+        left_at = branch.left_at.get(int(segment.name[:8], 16), 0)
+        log, number = int(segment.name[8:16], 16), int(segment.name[16:], 16)
+        size = segment.stat().st_size
+        if (log << 32) + (number + 1) * size > left_at:
+            continue
+        target = pgdata / "pg_wal" / segment.name
+        unfinished = target.with_name(f"{segment.name}.copy")
+        shutil.copyfile(segment, unfinished)
+        unfinished.chmod(0o600)
+        unfinished.rename(target)
+        (target.parent / "archive_status" / f"{segment.name}.ready").touch(mode=0o600)
+        count += 1
+    return count
 
 
 def drop(kept: tuple[Path, ...], *, replayed: bool) -> tuple[Path, ...]:

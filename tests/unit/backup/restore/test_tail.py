@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backup.restore import tail
+from backup.restore.timeline import Branch
 from tests.unit.backup.fakes import SYSTEM_ID, wal_segment
 
 ARCHIVED = "000000010000000000000001"
@@ -219,3 +220,28 @@ def test_keeping_the_wal_does_not_change_the_fingerprint(volume: Path, pgdata: P
     before = tail.fingerprint(pgdata)
     keep(volume, pgdata)
     assert tail.fingerprint(pgdata) == before
+
+
+# --- hand over --------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_replayed_before_the_fork_is_given_to_the_archive(volume: Path, pgdata: Path) -> None:
+    kept = keep(volume, pgdata)
+    new = volume / "new"
+    (new / "pg_wal" / "archive_status").mkdir(parents=True)
+    fork = 3 * len(wal_segment(CURRENT)) + 100
+    assert tail.hand_over((kept,), new, Branch(2, {1: fork}), SYSTEM_ID) == 1
+    assert (new / "pg_wal" / WAITING).read_bytes() == wal_segment(WAITING)
+    assert names((new / "pg_wal" / "archive_status").iterdir()) == [f"{WAITING}.ready"]
+
+
+@pytest.mark.parametrize(("branch", "system_id"), [(Branch(2, {1: 100}), SYSTEM_ID), (Branch(3, {2: 2**40}), SYSTEM_ID)])
+def test_what_lies_behind_the_fork_or_on_another_branch_is_not(
+    volume: Path, pgdata: Path, branch: Branch, system_id: int
+) -> None:
+    kept = keep(volume, pgdata)
+    assert tail.hand_over((kept,), pgdata, branch, system_id) == 0
+
+
+def test_what_another_cluster_wrote_is_not(volume: Path, pgdata: Path) -> None:
+    assert tail.hand_over((keep(volume, pgdata),), pgdata, Branch(2, {1: 2**40}), SYSTEM_ID + 1) == 0
