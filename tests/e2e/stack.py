@@ -31,7 +31,7 @@ PREFIX: Final = "salespider-test-"
 
 START_SECONDS: Final = 120.0
 COMMAND_SECONDS: Final = 300.0
-POLL_SECONDS: Final = 0.4
+POLL_SECONDS: Final = 0.2
 
 # Whatever else the shell of the tests has set must not reach the product: a stray TZ or COMPOSE_FILE would change it.
 _PASSED_ON: Final = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "BASE_IMAGE")

@@ -63,7 +63,9 @@ def test_when_it_is_late_an_alarm_stands(stack: Stack) -> None:
     assert result.code == 20, result.output
     assert "stalled" in result.stdout
     assert "WAL segments" in result.stdout
-    assert "give the directory back to uid and gid 999; archiving then catches up by itself" in " ".join(result.stdout.split())
+    assert "give the directory back to uid and gid 999; archiving then catches up by itself" in " ".join(
+        result.stdout.split()
+    )
     wait_until(lambda: alarms(stack) == ["archiver"], LOOK_SECONDS, "the alarm")
 
 
