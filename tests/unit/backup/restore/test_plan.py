@@ -344,6 +344,13 @@ def test_wal_comes_from_the_repository_of_the_backup_first_and_from_no_unreadabl
     assert planned(Wanted("latest"), rest).repositories == (3, 2)
 
 
+def test_an_emptied_repository_is_not_asked_for_wal() -> None:
+    emptied = RepositoryStatus(1, "none", 1, "missing stanza path")
+    info = make_info(make_backup("20260302-020000F", repo=2))
+    rest = make_info(*info.backups, repositories=(emptied, RepositoryStatus(2, "none", 0, "ok")))
+    assert planned(Wanted("latest"), rest).repositories == (2,)
+
+
 def test_the_window_is_told_with_the_repositories_that_give_it() -> None:
     dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
     second = make_backup("20260302-020000F", repo=2)
