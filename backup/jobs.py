@@ -155,7 +155,8 @@ def _run(deployment: Deployment, request: BackupRequest, kind: BackupType) -> Ou
         gap = Gaps(deployment.store).pending(request.repo)
         order = attempts.Order(deployment.config.stanza, request.repo, kind, gap.annotations() if gap else ())
         attempted = attempts.run_backup(order, on_line, limits)
-    judgement = judged(attempted.finished, f"{kind} backup", placement.of(deployment, request.repo))
+    place = placement.of(deployment, request.repo)
+    judgement = judged(attempted.finished, f"{kind} backup", place, was_readable=True)  # preflight has asked it
     return replace(judgement, attempts=attempted.attempts, kind=kind)
 
 

@@ -70,8 +70,11 @@ class Outcome:
         )
 
 
-def judged(finished: Finished, what: str, place: Place | None = None) -> Outcome:
-    """Return what the end of a pgbackrest command means; `what` names the command for people, `place` its repository."""
+def judged(finished: Finished, what: str, place: Place | None = None, *, was_readable: bool = False) -> Outcome:
+    """Return what the end of a pgbackrest command means; `what` names the command for people, `place` its repository.
+
+    `was_readable`: the store has let us in right before. What troubles it now has begun meanwhile, and may end as well.
+    """
     meaning = pgbackrest.meaning(finished.exit_code)
     tail, seconds, code = finished.tail, finished.seconds, finished.exit_code
     if finished.stopped_by == "stop":
@@ -81,7 +84,8 @@ def judged(finished: Finished, what: str, place: Place | None = None) -> Outcome
         return Outcome("failed", code, message, "see the log for what it waited for", None, seconds, tail)
     if (known := _storage_trouble(finished, place)) is not None:
         message = f"{what}: {known.sentence}"
-        return Outcome("failed", code, message, known.hint, None, seconds, tail, retryable=known.may_pass)
+        may_pass = known.may_pass or was_readable
+        return Outcome("failed", code, message, known.hint, None, seconds, tail, retryable=may_pass)
     if code != 0:
         message = f"{what}: pgbackrest exit code {code} ({meaning.name}){error_line(tail)}"
         return Outcome("failed", code, message, meaning.hint, None, seconds, tail, retryable=meaning.retry)

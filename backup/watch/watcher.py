@@ -19,6 +19,7 @@ from backup.postgres import DatabaseError
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
 from backup.watch import pulse, rates, spool
+from backup.watch.archiver import ArchiverState
 from backup.watch.look import look
 from backup.watch.memory import MARK, Elapsed, Memory
 from backup.watch.outage import WORKS_AGAIN
@@ -34,8 +35,8 @@ RECENT_LOOKS: Final = 15
 JUMP_SECONDS: Final = 30.0
 """A wall clock that goes so much another way than the time itself has been set, or the host has slept."""
 
-
-_TROUBLED: Final = frozenset({"failing", "stalled"})
+_TROUBLED: Final = frozenset[ArchiverState]({"failing", "stalled"})
+_ARCHIVING: Final = frozenset[ArchiverState]({"working", "behind", "catching up"})
 
 
 class Watcher:
@@ -140,15 +141,11 @@ class Watch:
         )
         tell(deployment, verdict)
         _tried(lambda: emergency.look(deployment, sample, verdict))
-        if (
-            self.is_troubled
-            and sample.wal
-            and verdict.archiver not in _TROUBLED
-            and verdict.archiver not in {"off", "emergency"}
-        ):
+        if self.is_troubled and verdict.archiver in _ARCHIVING:
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
-        if sample.wal:
+        if verdict.archiver != "unknown":
             self.is_troubled = verdict.archiver in _TROUBLED
+        if sample.wal:
             self.is_behind = sample.wal.oldest_ready_seconds is not None
         self._pulse(deployment, sample, verdict)
         changed = verdict.memory != self._memory

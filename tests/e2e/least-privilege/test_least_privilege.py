@@ -23,6 +23,8 @@ BUCKET = "locked-backups"
 RETENTION = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}}
 ACCESS_DENIED = 39
 """pgBackRest's code for an answer of the store that it did not want."""
+LOCKED = 50
+"""Its code where another pgbackrest is at work."""
 
 
 def policies() -> dict[str, str]:
@@ -44,9 +46,15 @@ class Site:
         variables = (f"PGBACKREST_REPO1_S3_KEY={key}", f"PGBACKREST_REPO1_S3_KEY_SECRET={secret}")
         options = [part for variable in variables for part in ("--env", variable)]
         container = self.shop.container(service)
-        return self.shop.run(
-            "docker", "exec", *options, container, "pgbackrest", "--stanza=salespider", *arguments, check=False
-        )
+        argv = ("docker", "exec", *options, container, "pgbackrest", "--stanza=salespider", *arguments)
+        done: list[Result] = []
+
+        def is_done() -> bool:
+            done.append(self.shop.run(*argv, check=False))
+            return done[-1].code != LOCKED
+
+        wait_until(is_done, 60, "the archiver's own pgbackrest to be done")
+        return done[-1]
 
     def names(self) -> set[str]:
         """Return the name of every object."""

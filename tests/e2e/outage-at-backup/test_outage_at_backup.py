@@ -96,7 +96,7 @@ def test_one_whose_store_dies_in_the_middle_is_told_and_taken_again(stack: Stack
     wait_until(lambda: runs(stack)[len(before) :] == [("diff", "schedule", "failed")], 200, "the failure")
     assert len(told(stack, "backup.failed")) == 2
     store.allow("salespider", store.key, store.secret)
-    wait_until(lambda: ("diff", "retry", "succeeded") in runs(stack)[len(before) :], 150, "the second attempt")
+    wait_until(lambda: ("diff", "retry", "succeeded") in runs(stack)[len(before) :], 200, "the second attempt")
     assert len([run for run in runs(stack)[len(before) :] if run[2] == "succeeded"]) == 1
     assert len(told(stack, "backup.recovered")) == 2
 

@@ -101,6 +101,17 @@ def test_a_failure_while_everything_is_stopped_is_an_interruption(world: World, 
     assert world.deployment.teller.alarms.raised() == ()
 
 
+def test_a_store_that_refuses_what_it_granted_a_moment_ago_may_grant_it_again(world: World, engine: FakePgbackrest) -> None:
+    (repository,) = world.deployment.config.repositories
+    s3 = repository.model_copy(update={"type": "s3", "location": "s3://bucket/pgbackrest at store.example:443"})
+    config = world.deployment.config.model_copy(update={"repositories": (s3,)})
+    code = "<Error><Code>InvalidAccessKeyId</Code></Error>"
+    engine.script(Reply(39, ("P00  ERROR: [039]: HTTP request failed with 403 (Forbidden):", code)))
+    outcome = jobs.take_backup(replace(world.deployment, config=config), FULL, 0.0)
+    assert outcome.message.endswith("the store does not know the access key (InvalidAccessKeyId)")
+    assert (outcome.state, outcome.retryable) == ("failed", True)
+
+
 @pytest.mark.parametrize(
     ("case", "reply", "state", "message", "hint"),
     [
