@@ -11,7 +11,9 @@ from typing import Final
 
 from backup import process
 from backup.cloud import bucket, programs
-from backup.cloud.published import Published, chosen
+from backup.cloud.choice import chosen
+from backup.storage import published
+from backup.storage.published import Options
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -22,22 +24,19 @@ _REAL: Final = Path("/usr/bin")
 
 def main(program: str, wanted: str, arguments: tuple[str, ...]) -> None:
     """Run the program, with what the repository's options say. Raises ProductError; else ends as the program does."""
-    try:
-        text = (paths.CONFIG / paths.REPO_CONF).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        text = ""
+    every = published.read(paths.CONFIG)
     if program == "gsutil":
-        _stand_in(chosen(text, "gcs", wanted), arguments)
+        _stand_in(chosen(every, "gcs", wanted), arguments)
         return
     real = _REAL / program
     if not real.exists():
         hint = f"set BACKUP_CLOUD_CLI={program} in .env, then make deploy; make storage-check tests the same way without it"
         raise ProductError(f"this image was built without the program {program}", hint=hint, exit_code=Exit.CONFIGURATION)
-    told = programs.aws(chosen(text, "s3", wanted)) if program == "aws" else programs.azure(chosen(text, "azure", wanted))
+    told = programs.aws(chosen(every, "s3", wanted)) if program == "aws" else programs.azure(chosen(every, "azure", wanted))
     process.become((str(real), *told.options, *arguments), told.variables)
 
 
-def _stand_in(repository: Published, arguments: tuple[str, ...]) -> None:
+def _stand_in(repository: Options, arguments: tuple[str, ...]) -> None:
     question = bucket.parse(arguments, repository.get("gcs-bucket"))
     argv = bucket.command(question, repository)
     if question.verb == "cat":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from backup.cloud.published import Published
+from backup.storage.published import Options
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -48,7 +48,7 @@ def parse(arguments: tuple[str, ...], bucket: str) -> Question:
     return Question(verb, bucket, f"/{path}".rstrip("/"), "-l" in flags, "-r" in flags)
 
 
-def command(question: Question, repository: Published) -> tuple[str, ...]:
+def command(question: Question, repository: Options) -> tuple[str, ...]:
     """Return the command line of pgbackrest that answers; for `cat` it prints the object as it lies in the bucket."""
     key = repository.key
     options = (f"--repo={key}", f"--repo{key}-path=/", f"--io-timeout={IO_TIMEOUT_SECONDS}", "--log-level-console=off")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from backup.cloud.published import Published
+from backup.storage.published import Options
 
 CERTIFICATES: Final = "/etc/ssl/certs/ca-certificates.crt"
 _MICROSOFT: Final = "blob.core.windows.net"
@@ -27,7 +27,7 @@ class Told:
         return f"Told({', '.join(self.variables)})"
 
 
-def aws(repository: Published) -> Told:
+def aws(repository: Options) -> Told:
     """Return what `aws` is told. With an address of its own it puts the bucket into the path, which works everywhere."""
     key_type = repository.get("s3-key-type")
     keys = key_type == "shared"
@@ -50,7 +50,7 @@ def aws(repository: Published) -> Told:
     return Told(variables, ("--no-verify-ssl",) if _is_unverified(repository) else ())
 
 
-def azure(repository: Published) -> Told:
+def azure(repository: Options) -> Told:
     """Return what `az` is told: the account and its key in Microsoft's own cloud, a connection string everywhere else."""
     account, secret = repository.get("azure-account"), repository.get("azure-key")
     is_token = repository.get("azure-key-type") == "sas"
@@ -74,10 +74,10 @@ def azure(repository: Published) -> Told:
     return Told(variables | {"AZURE_STORAGE_CONNECTION_STRING": ";".join(parts)})
 
 
-def _address(repository: Published, host: str) -> str:
+def _address(repository: Options, host: str) -> str:
     port = repository.get("storage-port")
     return f"https://{repository.get('storage-host') or host}" + (f":{port}" if port else "")
 
 
-def _is_unverified(repository: Published) -> bool:
+def _is_unverified(repository: Options) -> bool:
     return repository.get("storage-verify-tls") == "n"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from backup.cloud.bucket import Question, command, listing, parse
-from backup.cloud.published import Published
+from backup.storage.published import Options
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -45,11 +45,11 @@ def test_what_it_refuses(line: str) -> None:
 
 
 def test_the_whole_bucket_is_asked_for_by_the_repositorys_identity() -> None:
-    argv = command(Question("ls", BUCKET, "", recurse=True), Published(3, {}))
+    argv = command(Question("ls", BUCKET, "", recurse=True), Options(3, {}))
     assert argv[0] == "pgbackrest"
     assert {"--repo=3", "--repo3-path=/", "--output=json", "--recurse", "repo-ls"} <= set(argv)
     assert argv[-1] == "/"
-    assert command(Question("cat", BUCKET, "/a"), Published(1, {}))[-3:] == ("--raw", "repo-get", "/a")
+    assert command(Question("cat", BUCKET, "/a"), Options(1, {}))[-3:] == ("--raw", "repo-get", "/a")
 
 
 def test_a_listing_has_whole_addresses() -> None:

@@ -44,9 +44,9 @@ def test_the_program_gets_the_arguments_as_they_are(configuration: Path, monkeyp
     assert become == [((str(real), "s3", "ls", "s3://a b"), "ACCESS")]
 
 
-def test_without_a_configuration_there_is_no_repository(configuration: Path) -> None:
+def test_without_a_configuration_it_says_how_to_get_one(configuration: Path) -> None:
     configuration.unlink()
-    with pytest.raises(ProductError, match="no repository is of the type gcs"):
+    with pytest.raises(ProductError, match="run setup again"):
         cloud.main("gsutil", "", ("ls",))
 
 

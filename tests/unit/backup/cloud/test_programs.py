@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from backup.cloud.programs import CERTIFICATES, Told, aws, azure
-from backup.cloud.published import Published
+from backup.storage.published import Options
 
 S3: Mapping[str, str] = {
     "type": "s3",
@@ -30,11 +30,11 @@ AZURE: Mapping[str, str] = {
 
 
 def aws_of(**options: str) -> Told:
-    return aws(Published(1, {**S3, **{name.replace("_", "-"): value for name, value in options.items()}}))
+    return aws(Options(1, {**S3, **{name.replace("_", "-"): value for name, value in options.items()}}))
 
 
 def azure_of(**options: str) -> Told:
-    return azure(Published(1, {**AZURE, **{name.replace("_", "-"): value for name, value in options.items()}}))
+    return azure(Options(1, {**AZURE, **{name.replace("_", "-"): value for name, value in options.items()}}))
 
 
 def test_aws_gets_keys_region_and_address() -> None:

@@ -35,6 +35,13 @@ def test_a_bucket_may_be_part_of_the_name(tmp_path: Path) -> None:
     assert published.read(tmp_path)[2].endpoint == Endpoint("b.s3.example.com", 443)
 
 
+def test_a_value_is_what_stands_behind_the_first_equals_sign(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/repo.conf").write_text("[global]\n# s3://one\nrepo2-s3-key-secret=a=b=c#d\n\nrepo3-type=s3\n")
+    options = published.read(tmp_path)
+    assert (options[2]["s3-key-secret"], options[2].get("s3-token"), options[3].type) == ("a=b=c#d", "", "s3")
+
+
 def test_secrets_have_no_representation() -> None:
     assert "OBVIOUSLY-FAKE" not in repr(published.read(GOLDEN / "four"))
 
