@@ -13,9 +13,9 @@ from backup import (
     attempts,
     chain,
     identity,
-    lateness,
     live,
     logs,
+    losses,
     oplock,
     placement,
     preflight,
@@ -165,7 +165,7 @@ def _settle(deployment: Deployment, request: BackupRequest, ready: Ready, proven
     outcome = proven.outcome
     identity.remember(deployment, ready.server, outcome.sizes.database if outcome.sizes else None)
     if proven.info is not None:
-        lateness.remember(deployment, proven.info)
+        losses.remember(deployment, proven.info)
         for gap in Gaps(deployment.store).learn(proven.info):
             deployment.teller.over(words.KEY, events.WAL_RESUMED, words.ended(gap))
     if request.expires and proven.info is not None:

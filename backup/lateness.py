@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from backup import policy, survey
+from backup import losses, policy, survey
 from backup.deployment import Deployment
-from backup.losses import remember as remember  # noqa: PLC0414 part of what this module offers
 from backup.state.alarms import Alarm
 from backup.state.holdings import Holdings, Known
 from contract import events
@@ -52,7 +51,7 @@ def judge(deployment: Deployment) -> None:
         deployment.marks.put_moment(_ASKED, deployment.now())
         for answer in survey.ask(deployment):
             if answer.info is not None:
-                remember(deployment, answer.info)
+                losses.remember(deployment, answer.info)
         late = _late(deployment)
     teller = deployment.teller
     for each in late:

@@ -30,9 +30,6 @@ WITHOUT_STANZA: Final = "repository.without-stanza"
 
 _ASKED: Final = "repository.asked"
 _SIGNS: Final = ("repository:", "backup:", "late:", "archiver")
-NO_STANZA: Final = (1, 3)
-"""What `info` says of a repository in which the stanza, or its files, are missing."""
-
 _HINT: Final = "is it the right place, is its disk mounted? `make backup-info` lists what there is; docs/guide/moving.md"
 
 
@@ -108,7 +105,7 @@ def look(deployment: Deployment) -> None:
             silences[answer.repo] = _silence(before.get(answer.repo), answer, deployment.now())
             continue
         remember(deployment, answer.info)
-        bare += [r.key for r in answer.info.repositories if r.code in NO_STANZA]
+        bare += [r.key for r in answer.info.repositories if r.lacks_stanza]
     Lost(deployment.store).put_silences(silences)
     if bare != (deployment.marks.get(WITHOUT_STANZA) or []):
         deployment.marks.put(WITHOUT_STANZA, bare or None)

@@ -63,6 +63,13 @@ def hold(
         os.close(descriptor)
 
 
+@contextmanager
+def hold_now(path: Path, what: str) -> Iterator[None]:
+    """Hold the lock if it is free this moment, as `hold` does. Raises BusyError."""
+    with hold(path, what, patience_seconds=0, stop=threading.Event(), on_wait=lambda _holder: None):
+        yield
+
+
 def _acquire(descriptor: int, path: Path, deadline: float, stop: threading.Event, on_wait: Callable[[str], None]) -> None:
     told = False
     while True:

@@ -255,6 +255,11 @@ class RepositoryStatus:
         """Tell whether the repository answered and could be decrypted, with or without a stanza in it."""
         return self.code in (0, 1, 2, 3)
 
+    @property
+    def lacks_stanza(self) -> bool:
+        """Tell whether the stanza, or its files, are missing in it: archive-get fails there instead of finding nothing."""
+        return self.code in (1, 3)
+
 
 @dataclass(frozen=True)
 class ArchiveRange:

@@ -12,7 +12,7 @@ from contract import paths
 def of(deployment: Deployment, repo: int) -> Place:
     """Return a repository as the messages about it need it."""
     found = next((each for each in deployment.config.repositories if each.key == repo), None)
-    return Place(repo) if found is None else Place(repo, found.type, found.location)
+    return Place(repo) if found is None else Place.of(found)
 
 
 def on_the_databases_disk(deployment: Deployment) -> str | None:

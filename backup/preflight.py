@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup import identity, inventory, lateness, repository_key, space
+from backup import identity, inventory, losses, repository_key, space
 from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.inventory import RepositoryError
@@ -28,8 +28,6 @@ IO_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 25.0
 """How long a repository may take to answer. pgbackrest makes nine attempts of `IO_SECONDS` each before it tells a refused
 connection: 19 seconds with 2.55.1. One that swallows what is sent may take longer, and is not waited for."""
-
-_MISSING_STANZA: Final = (1, 3)
 
 
 class NotReadyError(ProductError):
@@ -66,7 +64,7 @@ def _look(deployment: Deployment, repository: Repository) -> Ready:
     _require_archiving(deployment)
     _require_repository(deployment, repository)
     info = inventory.read_info(deployment, repository.key)
-    lateness.remember(deployment, info)
+    losses.remember(deployment, info)
     _require_stanza(info, repository)
     objection = identity.guard(deployment, server, info)
     if objection is not None:
@@ -103,18 +101,17 @@ def _require_archiving(deployment: Deployment) -> None:
 def _require_repository(deployment: Deployment, repository: Repository) -> None:
     found = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS, IO_SECONDS)
     if found is not None:
-        raise NotReadyError(found.message, found.hint, Exit.REPOSITORY, retryable=found.may_pass)
+        raise NotReadyError(found.sentence, found.hint, Exit.REPOSITORY, retryable=found.may_pass)
 
 
 def _require_stanza(info: Info, repository: Repository) -> None:
     repo = repository.key
     status = next((r for r in info.repositories if r.key == repo), None)
-    if status is None or status.code in _MISSING_STANZA:
+    if status is None or status.lacks_stanza:
         hint = "was it emptied? the supervisor creates the stanza again within minutes; see `make status`"
         raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=True)
     if not status.is_usable:  # without a list from before, any backup would look like the new one
-        place = Place(repo, repository.type, repository.location)
-        if repository.type != "posix" and (known := trouble.explain(status.message, 0, place)) is not None:
+        if repository.type != "posix" and (known := trouble.explain(status.message, 0, Place.of(repository))) is not None:
             raise NotReadyError(known.sentence, known.hint, Exit.REPOSITORY, retryable=known.may_pass)
         message, hint = f"repository {repo}: {status.message}", "run `make backup-check`"
         raise NotReadyError(message, hint, Exit.REPOSITORY, retryable=True)

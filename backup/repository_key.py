@@ -9,14 +9,13 @@ wrong key passes the padding by chance. The text must begin as every info file d
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
-from backup.storage import trouble as storage
 from backup.storage.place import Place
+from backup.storage.trouble import Trouble, explain
 from contract.supervisor import Repository
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -40,15 +39,6 @@ class Verdict(Enum):
     PLAIN = "it is not encrypted, but a passphrase is configured"
     ENCRYPTED = "it is encrypted, but no passphrase is configured"
     UNKNOWN = "it could not be read"
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why a repository must not be written to; `may_pass` tells a failure to reach it from a wrong passphrase."""
-
-    message: str
-    hint: str
-    may_pass: bool = False
 
 
 def judge(answer: process.Captured, *, encrypted: bool) -> Verdict:
@@ -109,9 +99,9 @@ def _told(verdict: Verdict, repository: Repository, answer: process.Captured) ->
     if verdict is Verdict.ENCRYPTED:
         hint = f"set {variable}_TYPE=aes-256-cbc in .env, then `make deploy`; encryption cannot be switched off either"
         return Trouble(f"{where}: it is encrypted, but no passphrase is configured", hint)
-    known = storage.explain(answer.stderr, answer.exit_code, Place(repository.key, repository.type, repository.location))
+    known = explain(answer.stderr, answer.exit_code, Place.of(repository))
     if known is not None:
-        return Trouble(known.sentence, known.hint, known.may_pass)
+        return known
     meaning = pgbackrest.meaning(answer.exit_code)
     said = "".join(c if c.isprintable() or c == "\n" else "?" for c in answer.stderr).strip().splitlines()
     detail = f": {said[0]}" if said else ""

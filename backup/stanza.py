@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from backup import identity, lateness, logs, pgbackrest, process, protection, repository_key, subset
+from backup import identity, logs, losses, pgbackrest, process, protection, repository_key, subset
 from backup.attempts import GRACE_SECONDS, run_patiently
 from backup.deployment import Deployment
 from backup.inventory import read_info
 from backup.outcome import Outcome, judged
-from backup.repository_key import Trouble
+from backup.storage.trouble import Trouble
 from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -32,7 +32,7 @@ def create_stanza(deployment: Deployment, on_line: Callable[[str], None]) -> Out
     troubles = repository_key.troubles(deployment)
     keys = [repository.key for repository in deployment.config.repositories if repository.key not in troubles]
     if not keys:
-        message = "; ".join(each.message for each in troubles.values())
+        message = "; ".join(each.sentence for each in troubles.values())
         return Outcome("failed", Exit.REPOSITORY, message, next((each.hint for each in troubles.values()), ""))
     if (refusal := _identity_refusal(deployment)) is not None:
         return refusal
@@ -51,7 +51,7 @@ def _identity_refusal(deployment: Deployment) -> Outcome | None:
     """Return the failure of a job that must not begin: another cluster runs, or that cannot be told. Keeps the alarm."""
     try:
         info = read_info(deployment)
-        lateness.remember(deployment, info)
+        losses.remember(deployment, info)
         objection = identity.guard(deployment, deployment.postgres.server(), info)
     except ProductError as error:
         return Outcome("failed", error.exit_code, error.message, error.hint)
@@ -60,7 +60,7 @@ def _identity_refusal(deployment: Deployment) -> Outcome | None:
 
 def _tell(troubles: Mapping[int, Trouble]) -> None:
     for repo, each in troubles.items():
-        message = f"{each.message}; the other repositories go on without it"
+        message = f"{each.sentence}; the other repositories go on without it"
         logs.logger().error(events.REPOSITORY_REFUSED, repo=repo, message=message, hint=each.hint)
 
 

@@ -205,7 +205,7 @@ def _seen_of_repositories(deployment: Deployment, answers: dict[int, Answer]) ->
     if refused and not any(answer.is_out_of_reach for answer in refused):
         troubles = repository_key.trouble(deployment)
         if troubles:
-            yield from (Cause("repository", "critical", trouble.message, trouble.hint) for trouble in troubles)
+            yield from (Cause("repository", "critical", trouble.sentence, trouble.hint) for trouble in troubles)
             return
     for answer in refused:
         message = f"repository {answer.repo}: {answer.problem}"

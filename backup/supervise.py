@@ -72,10 +72,7 @@ def _work(deployment: Deployment) -> Exit:
 
 def _close_dead_runs(deployment: Deployment) -> None:
     """Close the runs that an earlier process left behind, unless one of another container is under way."""
-    locked = oplock.hold(
-        deployment.volumes.operation_lock, "start", patience_seconds=0, stop=deployment.stop, on_wait=lambda _holder: None
-    )
-    with contextlib.suppress(oplock.BusyError), locked:
+    with contextlib.suppress(oplock.BusyError), oplock.hold_now(deployment.volumes.operation_lock, "start"):
         for kind in ("backup", "restore"):
             if killed := deployment.history.mark_interrupted(kind, deployment.now()):
                 logs.logger().warning(events.RUNS_INTERRUPTED, kind=kind, count=killed)

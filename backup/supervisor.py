@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from backup import identity, jobs, lateness, logs, losses, schedule
+from backup import identity, jobs, logs, losses, schedule
 from backup.agenda import Agenda
 from backup.deployment import Deployment, require_backups
 from backup.emergency import waiting
@@ -156,9 +156,9 @@ class Supervisor:
             self._later(now)
             return self._say(f"waiting for the repository ({error.message})")
         self._agenda.look_at(info)
-        lateness.remember(self._deployment, info)
+        losses.remember(self._deployment, info)
         Gaps(self._deployment.store).learn(info)
-        bare = [repository.key for repository in info.repositories if repository.code in losses.NO_STANZA]
+        bare = [repository.key for repository in info.repositories if repository.lacks_stanza]
         if bare:  # it has come back without one since the stanza was created in the others
             self._deployment.marks.put(losses.WITHOUT_STANZA, bare)
         all_readable = all(repository.is_usable for repository in info.repositories)

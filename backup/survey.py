@@ -1,7 +1,7 @@
 """Asking every repository what it holds, side by side and in seconds: one that does not answer takes nobody else with it.
 
-For a screen that somebody waits for, and for the supervisor, whose backups into one repository must not wait for
-another. A run asks its own repository patiently (`inventory.read_info`).
+For a screen that somebody waits for, and for the looks that are taken every few minutes. A run asks its own repository
+patiently (`inventory.read_info`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 def ask(deployment: Deployment) -> tuple[Answer, ...]:
     """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
-    places = [Place(each.key, each.type, each.location) for each in deployment.config.repositories]
+    places = [Place.of(each) for each in deployment.config.repositories]
     with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
         return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
 

@@ -7,10 +7,11 @@ exit code is 0. Only files that its worker processes copy are tried twice more.
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
+
+import tenacity
 
 from backup import logs, pgbackrest, process
 from contract import events
@@ -32,13 +33,21 @@ def is_refusal(lines: Iterable[str]) -> bool:
 def run(argv: pgbackrest.Argv, on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
     """Run a command as `process.run` does; again while a store refuses it and it fails soon."""
     spent_seconds = 0.0
-    for attempt in range(1, MOST_ATTEMPTS + 1):
+
+    def once() -> process.Finished:
+        nonlocal spent_seconds
         finished = process.run(argv, on_line, limits)
-        spent_seconds += finished.seconds + (wait_seconds := _wait_seconds())
-        refused = finished.exit_code > 0 and not finished.stopped_by and is_refusal(finished.tail)
-        if not refused or attempt == MOST_ATTEMPTS or spent_seconds > PATIENCE_SECONDS or limits.stop.wait(wait_seconds):
-            break
-        _tell(argv, attempt)
+        spent_seconds += finished.seconds
+        return finished
+
+    def is_refused(finished: process.Finished) -> bool:
+        return finished.exit_code > 0 and not finished.stopped_by and is_refusal(finished.tail)
+
+    def has_taken_long(state: tenacity.RetryCallState) -> bool:
+        return spent_seconds + state.idle_for > PATIENCE_SECONDS
+
+    retrying = _retrying(argv, is_refused, limits.stop, has_taken_long)
+    finished: process.Finished = retrying(once)
     return finished
 
 
@@ -47,20 +56,32 @@ def capture(argv: pgbackrest.Argv, timeout_seconds: float, stop: threading.Event
 
     The waiting takes 80 seconds at most.
     """
-    flag = stop or threading.Event()
-    for attempt in range(1, MOST_ATTEMPTS + 1):
-        answer = process.capture(argv, timeout_seconds)
-        refused = is_refusal((answer.stderr, answer.stdout.decode("utf-8", "replace")))
-        if not refused or attempt == MOST_ATTEMPTS or flag.wait(_wait_seconds()):
-            break
-        _tell(argv, attempt)
+
+    def is_refused(answer: process.Captured) -> bool:
+        return is_refusal((answer.stderr, answer.stdout.decode("utf-8", "replace")))
+
+    retrying = _retrying(argv, is_refused, stop or threading.Event())
+    answer: process.Captured = retrying(process.capture, argv, timeout_seconds)
     return answer
 
 
-def _wait_seconds() -> float:
-    """Return a random time, so that many who were refused do not come back together."""
-    return random.uniform(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)  # noqa: S311 no secret
+def _retrying(
+    argv: pgbackrest.Argv,
+    is_refused: Callable[[Any], bool],
+    stop: threading.Event,
+    has_taken_long: Callable[[tenacity.RetryCallState], bool] = lambda _state: False,
+) -> tenacity.Retrying:
+    """Return what tries again, at random moments, so that many who were refused do not come back together."""
+    enough, stopped = tenacity.stop_after_attempt(MOST_ATTEMPTS), tenacity.stop_when_event_set(stop)
 
+    def tell(state: tenacity.RetryCallState) -> None:
+        logs.logger().info(events.REPOSITORY_THROTTLED, command=argv[-1], attempt=state.attempt_number)
 
-def _tell(argv: pgbackrest.Argv, attempt: int) -> None:
-    logs.logger().info(events.REPOSITORY_THROTTLED, command=argv[-1], attempt=attempt)
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_result(is_refused),
+        wait=tenacity.wait_random(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS),
+        stop=lambda state: enough(state) or stopped(state) or has_taken_long(state),
+        sleep=tenacity.sleep_using_event(stop),
+        before_sleep=tell,
+        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
+    )

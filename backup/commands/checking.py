@@ -31,6 +31,6 @@ def repository_check() -> None:
     """Tell whether each repository can be read with its configured passphrase. Writes nothing."""
     troubles = repository_key.trouble(Deployment.open())
     if troubles:
-        message = "; ".join(trouble.message for trouble in troubles)
+        message = "; ".join(trouble.sentence for trouble in troubles)
         raise ProductError(message, hint=troubles[0].hint, exit_code=Exit.REPOSITORY)
     click.echo("every repository opens with its passphrase, or is new")

@@ -68,11 +68,10 @@ def pull(deployment: Deployment, by: By, wal: WalReading) -> Lever:
 
 
 def _new(deployment: Deployment, by: By, wal: WalReading) -> Lever:
-    known: tuple[str | None, ...] = (wal.last_archived_wal,)
-    at = wal.last_archived_at
+    name, at = wal.last_archived_wal, wal.last_archived_at
     if at is None and (remembered := Samples(deployment.store).last_archived(deployment.now())) is not None:
-        known, at = (remembered[0],), remembered[1]
-    segment = _SEGMENT.match(known[0] or "")
+        name, at = remembered
+    segment = _SEGMENT.match(name or "")
     return Lever(deployment.now(), segment.group() if segment else None, at, by)
 
 

@@ -77,7 +77,7 @@ def _require_repositories(deployment: Deployment) -> None:
         trouble = repository_key.trouble_of(deployment.config.stanza, repository, ANSWER_SECONDS, IO_SECONDS)
         if trouble is not None:
             hint = f"{trouble.hint}; or take it out of .env, `make deploy`, and run `make wal-resume` again"
-            raise StaysError(f"the WAL emergency goes on: {trouble.message}", hint=hint)
+            raise StaysError(f"the WAL emergency goes on: {trouble.sentence}", hint=hint)
 
 
 def _put_back(deployment: Deployment, pulled: Lever, say: Say) -> None:

@@ -23,13 +23,7 @@ def for_resume(deployment: Deployment) -> str:
 
 def _is_under_way(deployment: Deployment) -> bool:
     try:
-        with oplock.hold(
-            deployment.volumes.emergency_lock,
-            "a look",
-            patience_seconds=0,
-            stop=deployment.stop,
-            on_wait=lambda _holder: None,
-        ):
+        with oplock.hold_now(deployment.volumes.emergency_lock, "a look"):
             return False
     except oplock.BusyError:
         return True

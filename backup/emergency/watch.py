@@ -25,14 +25,8 @@ def look(deployment: Deployment, sample: Sample, verdict: Verdict) -> None:
     """Look at the lever and at the free space. Raises StoreError."""
     if sample.wal is None:
         return
-    held = oplock.hold(
-        deployment.volumes.emergency_lock,
-        "a look at the WAL emergency",
-        patience_seconds=0,
-        stop=deployment.stop,
-        on_wait=lambda _holder: None,
-    )
-    with contextlib.suppress(BusyError), held:  # a command that is at work does all of it itself
+    alone = oplock.hold_now(deployment.volumes.emergency_lock, "a look at the WAL emergency")
+    with contextlib.suppress(BusyError), alone:  # a command that is at work does all of it itself
         _settle(deployment, sample)
         _judge(deployment, sample, verdict)
 

@@ -70,20 +70,20 @@ def _cipher(repository: Repository) -> str:
 def _opens(deployment: Deployment, repository: Repository) -> Step:
     trouble = repository_key.trouble_of(deployment.config.stanza, repository)
     if trouble is not None:
-        raise AdditionError(trouble.message, hint=trouble.hint)
+        raise AdditionError(trouble.sentence, hint=trouble.hint)
     return Step("reachable", "it opens with its passphrase, or is new")
 
 
 def _with_stanza(deployment: Deployment, repo: int, say: Callable[[str], None]) -> Info:
     info = _read(deployment)
-    if any(r.key == repo and r.code in losses.NO_STANZA for r in info.repositories):
+    if any(r.key == repo and r.lacks_stanza for r in info.repositories):
         say("creating the stanza")
         created = jobs.create_stanza(deployment, say)
         if created.state != "succeeded":
             raise AdditionError(created.message, hint=created.hint, exit_code=_exit(created.exit_code))
         info = _read(deployment)
     status = next((r for r in info.repositories if r.key == repo), None)
-    if status is None or not status.is_usable or status.code in losses.NO_STANZA:
+    if status is None or not status.is_usable or status.lacks_stanza:
         what = status.message if status else "pgbackrest does not name it"
         raise AdditionError(f"repository {repo}: {what}", hint="see `make backup-check`")
     _require_own_place(info, repo)

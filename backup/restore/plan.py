@@ -25,9 +25,6 @@ STOP_PRECISION: Final = timedelta(seconds=1)
 """pgBackRest lists whole seconds: a backup may have become consistent at any moment of the second it is said to end in,
 and recovery to a target before that moment fails with the files already overwritten."""
 
-_WITHOUT_STANZA = (1, 3)
-"""What `info` says of a repository without the stanza, or its files: archive-get fails there instead of finding none."""
-
 
 class RefusedError(ProductError):
     """The restore cannot work as asked; nothing was touched."""
@@ -92,7 +89,7 @@ def parse_target(text: str, zone: ZoneInfo) -> datetime:
 def make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
     """Decide. Raises RefusedError."""
     made = _make_plan(wanted, info, branch, now, zone)
-    readable = (r.key for r in info.repositories if r.is_usable and r.code not in _WITHOUT_STANZA)
+    readable = (r.key for r in info.repositories if r.is_usable and not r.lacks_stanza)
     others = (key for key in readable if key != made.backup.repo)
     return replace(made, repositories=(made.backup.repo, *others))
 

@@ -18,18 +18,13 @@ from contract.supervisor import Repository, SupervisorConfig
 Clock = Callable[[], datetime]
 
 
-def place_of(repository: Repository) -> Place:
-    """Return a repository as the messages about it need it."""
-    return Place(repository.key, repository.type, repository.location)
-
-
 def examine(config: SupervisorConfig, options: dict[int, Options], now: Clock, *, quick: bool) -> list[Examination]:
     """Examine every repository of the configuration; `quick` leaves out what only measures or advises."""
     return [_one(config.stanza, each, options[each.key], now, quick=quick) for each in config.repositories]
 
 
 def _one(stanza: str, repository: Repository, options: Options, now: Clock, *, quick: bool) -> Examination:
-    place = place_of(repository)
+    place = Place.of(repository)
     found = Examination(repository.key, repository.location)
     if repository.type == "posix":
         found.steps += directory.look(Path(repository.directory or paths.repository(repository.key)), paths.DATABASE_VOLUME)

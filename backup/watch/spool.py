@@ -24,7 +24,7 @@ def look(deployment: Deployment) -> Refusals | None:
     except OSError:
         return None
     chosen = dict.fromkeys((*names[:_FIRST_READ], *names[-1:]))
-    places = {each.key: Place(each.key, each.type, each.location) for each in deployment.config.repositories}
+    places = {each.key: Place.of(each) for each in deployment.config.repositories}
     return read({name: _text(directory / name) for name in chosen}, places)
 
 

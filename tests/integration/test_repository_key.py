@@ -38,7 +38,7 @@ def look(site: Site) -> Holding:
 
 def troubles(site: Site) -> list[str]:
     with site.deployment() as deployment:
-        return [trouble.message.split(": ", 1)[1] for trouble in repository_key.trouble(deployment)]
+        return [trouble.sentence.split(": ", 1)[1] for trouble in repository_key.trouble(deployment)]
 
 
 def stanza(site: Site) -> jobs.Outcome:

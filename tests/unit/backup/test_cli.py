@@ -10,7 +10,7 @@ from datetime import timedelta
 import click
 import pytest
 
-from backup import checks, cli, lateness, oplock, process, supervise
+from backup import checks, cli, losses, oplock, process, supervise
 from backup.checks import Finding
 from backup.commands import taking
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
@@ -130,7 +130,7 @@ def test_info_that_fails_is_exit_code_14_with_a_hint(command: Type, engine: Fake
 def test_the_status_is_exit_code_0_or_20_and_can_be_json(command: Type, world: World, engine: FakePgbackrest) -> None:
     engine.info = make_info(FULL)
     world.deployment.history.beat("idle", NOON)
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     code, out, _ = command("status")
     assert code == Exit.OK, out
     world.postgres.down = "connection refused"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from backup import lateness, policy, process
+from backup import lateness, losses, policy, process
 from backup.pgbackrest import Backup, RepositoryStatus
 from backup.state.holdings import Holdings, telling
 from contract import events
@@ -26,7 +26,7 @@ LATE_AT = timedelta(hours=16, minutes=1)
 @pytest.fixture
 def settled(world: World, engine: FakePgbackrest) -> World:
     engine.info = make_info(FULL, DIFF)
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     return world
 
 
@@ -78,7 +78,7 @@ def test_while_it_stays_late_it_is_told_once_and_the_repository_asked_rarely(set
 def test_the_alarm_ends_when_the_backup_is_there(settled: World, engine: FakePgbackrest) -> None:
     settled.clock.now = NOON + LATE_AT
     lateness.judge(settled.deployment)
-    lateness.remember(settled.deployment, make_info(FULL, DIFF, NEXT))
+    losses.remember(settled.deployment, make_info(FULL, DIFF, NEXT))
     with capture_logs() as logged:
         lateness.judge(settled.deployment)
         lateness.judge(settled.deployment)
@@ -111,9 +111,9 @@ def test_before_anything_was_seen_nothing_is_late(world: World, engine: FakePgba
 
 def test_the_first_backup_has_its_time(world: World, engine: FakePgbackrest) -> None:
     engine.info = make_info()
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     world.clock.advance(minutes=120)
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     lateness.judge(world.deployment)
     assert late(world) == []
     world.clock.advance(minutes=1)
@@ -123,7 +123,7 @@ def test_the_first_backup_has_its_time(world: World, engine: FakePgbackrest) -> 
 
 def test_a_repository_that_was_emptied_is_told_at_once(settled: World, engine: FakePgbackrest) -> None:
     engine.info = make_info()
-    lateness.remember(settled.deployment, engine.info)
+    losses.remember(settled.deployment, engine.info)
     lateness.judge(settled.deployment)
     assert "late:1:full" in late(settled)
 
@@ -132,7 +132,7 @@ def test_an_answer_that_is_none_changes_nothing(settled: World) -> None:
     refused = make_info(repositories=(RepositoryStatus(1, "aes-256-cbc", 99, "[HostConnectError]"),))
     before = Holdings(settled.deployment.store).recall()
     settled.clock.advance(minutes=5)
-    lateness.remember(settled.deployment, refused)
+    losses.remember(settled.deployment, refused)
     assert Holdings(settled.deployment.store).recall() == before
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from structlog.testing import capture_logs
 
-from backup import identity, lateness, promises
+from backup import identity, losses, promises
 from backup.deployment import Deployment
 from contract import events
 from tests.unit.backup.fakes import FakePgbackrest, World, make_backup, make_info
@@ -15,14 +15,14 @@ def keys(deployment: Deployment) -> list[str]:
 
 
 def test_a_deployment_without_a_kit_is_told_and_nothing_else_is_wrong(world: World) -> None:
-    lateness.remember(world.deployment, make_info(make_backup("20260304-020000F")))
+    losses.remember(world.deployment, make_info(make_backup("20260304-020000F")))
     promises.look(world.deployment)
     assert keys(world.deployment) == ["protection"]
 
 
 def test_a_backup_that_is_missing_is_told(world: World, engine: FakePgbackrest) -> None:
     engine.info = make_info(make_backup("20260304-020000F"))
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     world.clock.advance(days=8)
     world.deployment.marks.put_moment("backups.asked", world.clock.now)
     promises.look(world.deployment)

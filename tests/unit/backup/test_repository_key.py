@@ -13,8 +13,9 @@ from backup import checks, cli, jobs, repository_key, status
 from backup.deployment import Deployment
 from backup.pgbackrest import RepositoryStatus
 from backup.process import Captured
-from backup.repository_key import Trouble, Verdict, judge
+from backup.repository_key import Verdict, judge
 from backup.snapshot import Protection
+from backup.storage.trouble import Trouble
 from contract import events, paths, protection
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -135,7 +136,7 @@ def test_without_the_first_file_the_second_one_tells(world: World, engine: FakeP
 def test_every_repository_is_asked(tmp_path: Path, engine: FakePgbackrest) -> None:
     deployment = make_world(tmp_path, make_config(repositories=2)).deployment
     engine.info_files = {"--repo=2": Captured(95, b"", BAD_DECRYPT)}
-    assert [trouble.message.split(":")[0] for trouble in repository_key.trouble(deployment)] == [
+    assert [trouble.sentence.split(":")[0] for trouble in repository_key.trouble(deployment)] == [
         "repository 2 (/var/lib/pgbackrest2)"
     ]
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from backup import lateness, process, protection, screen, status
+from backup import losses, process, protection, screen, status
 from backup.state.alarms import Alarm, Alarms
 from backup.watch import look
 from backup.watch.readings import Volume
@@ -24,7 +24,7 @@ def shown(world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(look, "volumes", lambda _deployment: volumes)
     engine.info = make_info(FULL)
     world.deployment.history.beat("idle; next: diff backup at 2026-03-05 02:00:00 UTC", NOON)
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     return world
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pydantic
 import pytest
 
-from backup import lateness, process, protection, status
+from backup import losses, process, protection, status
 from backup.pgbackrest import RepositoryStatus
 from backup.snapshot import Status
 from backup.state.alarms import Alarm, Alarms
@@ -33,7 +33,7 @@ def _enough_space(monkeypatch: pytest.MonkeyPatch) -> None:
 def healthy(world: World, engine: FakePgbackrest) -> World:
     engine.info = make_info(FULL, DIFF)
     world.deployment.history.beat("idle; next: diff backup", NOON)
-    lateness.remember(world.deployment, engine.info)
+    losses.remember(world.deployment, engine.info)
     ran(world, "succeeded")
     return world
 
