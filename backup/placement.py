@@ -7,12 +7,18 @@ from pathlib import Path
 from backup.deployment import Deployment
 from backup.storage.place import Place
 from contract import paths
+from contract.supervisor import Repository
+
+
+def place_of(repository: Repository) -> Place:
+    """Return a repository as the messages about it need it."""
+    return Place(repository.key, repository.type, repository.location)
 
 
 def of(deployment: Deployment, repo: int) -> Place:
-    """Return a repository as the messages about it need it."""
+    """Return the repository with a number, as the messages about it need it."""
     found = next((each for each in deployment.config.repositories if each.key == repo), None)
-    return Place(repo) if found is None else Place.of(found)
+    return Place(repo) if found is None else place_of(found)
 
 
 def on_the_databases_disk(deployment: Deployment) -> str | None:

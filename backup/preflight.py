@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup import identity, inventory, losses, repository_key, space
+from backup import identity, inventory, losses, placement, repository_key, space
 from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.inventory import RepositoryError
 from backup.pgbackrest import Info
 from backup.postgres import DatabaseError, Server
 from backup.storage import trouble
-from backup.storage.place import Place
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -111,7 +110,10 @@ def _require_stanza(info: Info, repository: Repository) -> None:
         hint = "was it emptied? the supervisor creates the stanza again within minutes; see `make status`"
         raise NotReadyError(f"repository {repo} holds no stanza {info.stanza}", hint, Exit.REPOSITORY, retryable=True)
     if not status.is_usable:  # without a list from before, any backup would look like the new one
-        if repository.type != "posix" and (known := trouble.explain(status.message, 0, Place.of(repository))) is not None:
+        if (
+            repository.type != "posix"
+            and (known := trouble.explain(status.message, 0, placement.place_of(repository))) is not None
+        ):
             raise NotReadyError(known.sentence, known.hint, Exit.REPOSITORY, retryable=known.may_pass)
         message, hint = f"repository {repo}: {status.message}", "run `make backup-check`"
         raise NotReadyError(message, hint, Exit.REPOSITORY, retryable=True)

@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import Enum
 from typing import Final
 
-from backup import pgbackrest, process, throttled
+from backup import pgbackrest, placement, process, throttled
 from backup.deployment import Deployment
-from backup.storage.place import Place
 from backup.storage.trouble import Trouble, explain
 from contract.supervisor import Repository
 
@@ -99,7 +98,7 @@ def _told(verdict: Verdict, repository: Repository, answer: process.Captured) ->
     if verdict is Verdict.ENCRYPTED:
         hint = f"set {variable}_TYPE=aes-256-cbc in .env, then `make deploy`; encryption cannot be switched off either"
         return Trouble(f"{where}: it is encrypted, but no passphrase is configured", hint)
-    known = explain(answer.stderr, answer.exit_code, Place.of(repository))
+    known = explain(answer.stderr, answer.exit_code, placement.place_of(repository))
     if known is not None:
         return known
     meaning = pgbackrest.meaning(answer.exit_code)

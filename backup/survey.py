@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from backup import pgbackrest, process
+from backup import pgbackrest, placement, process
 from backup.deployment import Deployment
 from backup.pgbackrest import Info
 from backup.storage import trouble
@@ -42,7 +42,7 @@ _OUT_OF_REACH: Final = ("HostConnectError", "ServiceError", "ProtocolError")
 
 def ask(deployment: Deployment) -> tuple[Answer, ...]:
     """Ask all repositories at once; returns after PATIENCE_SECONDS at the latest, in the order of their numbers."""
-    places = [Place.of(each) for each in deployment.config.repositories]
+    places = [placement.place_of(each) for each in deployment.config.repositories]
     with ThreadPoolExecutor(max_workers=len(places) or 1) as pool:
         return tuple(pool.map(lambda place: _ask(deployment.config.stanza, place), places))
 

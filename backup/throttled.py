@@ -3,15 +3,16 @@
 pgBackRest tries a request again for as long as `io-timeout` after any 5xx and any broken connection. 429 it takes for final
 before its version 2.57: in 2.55.1 a single one ends the command (exit code 39), or stands in the answer of `info`, whose
 exit code is 0. Only files that its worker processes copy are tried twice more.
+
+The loops are our own: `status` loads this module while somebody waits, and tenacity loads asyncio, 71 modules in all.
 """
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, Final
-
-import tenacity
+from typing import Final
 
 from backup import logs, pgbackrest, process
 from contract import events
@@ -33,21 +34,13 @@ def is_refusal(lines: Iterable[str]) -> bool:
 def run(argv: pgbackrest.Argv, on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
     """Run a command as `process.run` does; again while a store refuses it and it fails soon."""
     spent_seconds = 0.0
-
-    def once() -> process.Finished:
-        nonlocal spent_seconds
+    for attempt in range(1, MOST_ATTEMPTS + 1):
         finished = process.run(argv, on_line, limits)
-        spent_seconds += finished.seconds
-        return finished
-
-    def is_refused(finished: process.Finished) -> bool:
-        return finished.exit_code > 0 and not finished.stopped_by and is_refusal(finished.tail)
-
-    def has_taken_long(state: tenacity.RetryCallState) -> bool:
-        return spent_seconds + state.idle_for > PATIENCE_SECONDS
-
-    retrying = _retrying(argv, is_refused, limits.stop, has_taken_long)
-    finished: process.Finished = retrying(once)
+        spent_seconds += finished.seconds + (wait_seconds := _wait_seconds())
+        refused = finished.exit_code > 0 and not finished.stopped_by and is_refusal(finished.tail)
+        if not refused or attempt == MOST_ATTEMPTS or spent_seconds > PATIENCE_SECONDS or limits.stop.wait(wait_seconds):
+            break
+        _tell(argv, attempt)
     return finished
 
 
@@ -56,32 +49,20 @@ def capture(argv: pgbackrest.Argv, timeout_seconds: float, stop: threading.Event
 
     The waiting takes 80 seconds at most.
     """
-
-    def is_refused(answer: process.Captured) -> bool:
-        return is_refusal((answer.stderr, answer.stdout.decode("utf-8", "replace")))
-
-    retrying = _retrying(argv, is_refused, stop or threading.Event())
-    answer: process.Captured = retrying(process.capture, argv, timeout_seconds)
+    flag = stop or threading.Event()
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        answer = process.capture(argv, timeout_seconds)
+        refused = is_refusal((answer.stderr, answer.stdout.decode("utf-8", "replace")))
+        if not refused or attempt == MOST_ATTEMPTS or flag.wait(_wait_seconds()):
+            break
+        _tell(argv, attempt)
     return answer
 
 
-def _retrying(
-    argv: pgbackrest.Argv,
-    is_refused: Callable[[Any], bool],
-    stop: threading.Event,
-    has_taken_long: Callable[[tenacity.RetryCallState], bool] = lambda _state: False,
-) -> tenacity.Retrying:
-    """Return what tries again, at random moments, so that many who were refused do not come back together."""
-    enough, stopped = tenacity.stop_after_attempt(MOST_ATTEMPTS), tenacity.stop_when_event_set(stop)
+def _wait_seconds() -> float:
+    """Return a random time, so that many who were refused do not come back together."""
+    return random.uniform(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS)  # noqa: S311 no secret
 
-    def tell(state: tenacity.RetryCallState) -> None:
-        logs.logger().info(events.REPOSITORY_THROTTLED, command=argv[-1], attempt=state.attempt_number)
 
-    return tenacity.Retrying(
-        retry=tenacity.retry_if_result(is_refused),
-        wait=tenacity.wait_random(SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS),
-        stop=lambda state: enough(state) or stopped(state) or has_taken_long(state),
-        sleep=tenacity.sleep_using_event(stop),
-        before_sleep=tell,
-        retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-    )
+def _tell(argv: pgbackrest.Argv, attempt: int) -> None:
+    logs.logger().info(events.REPOSITORY_THROTTLED, command=argv[-1], attempt=attempt)

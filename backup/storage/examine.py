@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from backup import placement
 from backup.storage import directory, reach, through
-from backup.storage.place import Place
 from backup.storage.published import Options
 from backup.storage.step import Examination, Step
 from backup.storage.through import Passage
@@ -24,7 +24,7 @@ def examine(config: SupervisorConfig, options: dict[int, Options], now: Clock, *
 
 
 def _one(stanza: str, repository: Repository, options: Options, now: Clock, *, quick: bool) -> Examination:
-    place = Place.of(repository)
+    place = placement.place_of(repository)
     found = Examination(repository.key, repository.location)
     if repository.type == "posix":
         found.steps += directory.look(Path(repository.directory or paths.repository(repository.key)), paths.DATABASE_VOLUME)

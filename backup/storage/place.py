@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
-
-if TYPE_CHECKING:
-    from contract.supervisor import Repository
+from typing import Final
 
 _SHORT_NAMES: Final = {
     "s3_bucket": "AWS_S3_BUCKET",
@@ -36,11 +33,6 @@ class Place:
     key: int | None = None
     type: str = ""
     location: str = ""
-
-    @classmethod
-    def of(cls, repository: Repository) -> Self:
-        """Return a repository of the configuration as the messages about it need it."""
-        return cls(repository.key, repository.type, repository.location)
 
     def of_type(self, service: str) -> Place:
         """Return the same place with this type, if it had none."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from backup import placement
 from backup.deployment import Deployment
-from backup.storage.place import Place
 from backup.watch.refusals import Refusals, names_of_errors, read
 
 _FIRST_READ: Final = 2
@@ -24,7 +24,7 @@ def look(deployment: Deployment) -> Refusals | None:
     except OSError:
         return None
     chosen = dict.fromkeys((*names[:_FIRST_READ], *names[-1:]))
-    places = {each.key: Place.of(each) for each in deployment.config.repositories}
+    places = {each.key: placement.place_of(each) for each in deployment.config.repositories}
     return read({name: _text(directory / name) for name in chosen}, places)
 
 

@@ -94,7 +94,7 @@ def test_asking_has_an_end(monkeypatch: pytest.MonkeyPatch, stop: ImpatientEvent
 
 
 def test_asking_ends_when_everything_stops(monkeypatch: pytest.MonkeyPatch, stop: ImpatientEvent) -> None:
-    answers = iter((IN_THE_ANSWER,))
     stop.set()
-    monkeypatch.setattr(process, "capture", lambda _argv, _timeout: next(answers))
+    monkeypatch.setattr(process, "capture", lambda _argv, _timeout: IN_THE_ANSWER)
     assert throttled.capture(INFO, 10.0, stop) is IN_THE_ANSWER
+    assert len(stop.waits) == 1
