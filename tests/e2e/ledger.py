@@ -102,6 +102,11 @@ class Ledger:
         return [number for number, _ in self._rows]
 
     @property
+    def rows(self) -> list[tuple[int, datetime]]:
+        """The acknowledged numbers, in order, each with the server's time just before its commit."""
+        return list(self._rows)
+
+    @property
     def latest(self) -> tuple[int, datetime]:
         """The last acknowledged number, and the server's time just before that commit."""
         return self._rows[-1]
