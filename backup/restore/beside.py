@@ -108,11 +108,14 @@ class SideRestore:
         made = order.plan
         source = Source(made.backup.repo, made.backup.label, made.target, restore_command(made.repositories))
         where = Beside(str(directory), str(tablespaces), str(scratch))
-        argv = restore_beside(self._deployment.config.stanza, source, where)
+        argv, again = (
+            restore_beside(self._deployment.config.stanza, source, where, goes_on=goes_on) for goes_on in (False, True)
+        )
         self._say(f"restoring backup {order.plan.backup.label} beside the live database")
         watch = SpaceWatch(directory.parent, self._deployment.stop)
         meter = Meter(order.plan.backup.database_bytes, self._log)
-        finished = throttled.run(argv, meter.line, process.Limits(watch, DEADLINE_SECONDS, jobs.GRACE_SECONDS))
+        limits = process.Limits(watch, DEADLINE_SECONDS, jobs.GRACE_SECONDS)
+        finished = throttled.run(argv, meter.line, limits, again)
         self._require_success(finished, watch)
         if not journal_file.has_entries(tablespaces):
             tablespaces.rmdir()
