@@ -51,6 +51,11 @@ class Order:
     system_id: int | None
     check_indexes: bool = False
 
+    @property
+    def takes_tail(self) -> bool:
+        """Tell whether recovery goes beyond the backup, and so may need WAL that only the old cluster has."""
+        return self.plan.target.kind != "immediate"
+
 
 class SpaceWatch(threading.Event):
     """A stop flag that is also set when the volume gets too full: whoever waits for it looks."""
@@ -89,7 +94,7 @@ class SideRestore:
         directory = self._deployment.volumes.database / journal.restored_name(order.id)
         with tempfile.TemporaryDirectory(prefix="restore-") as scratch:
             self._restore(order, directory, Path(scratch) / "pgbackrest")
-            if order.plan.keeps_tail:
+            if order.takes_tail:
                 fed = self.feed(directory, order.system_id, old_is_down=old_is_down)
                 if fed:
                     self._say(f"{fed} WAL segments that never reached the archive are given to recovery")

@@ -288,7 +288,7 @@ class Switch:
         last: str | None = None
         try:
             last = _last_transaction(self._container.last_lines(self._since, 2000))
-            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_tail)
+            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_all)
             aftercare.ask_for_backup(self._deployment)
         except (ContainerError, OSError, StoreError) as error:
             self._say(f"the swap is done, but not all that comes after it ({error}): take a full backup, make backup")

@@ -126,6 +126,21 @@ def test_after_a_crash_with_the_archive_cut_off_no_committed_row_is_lost_and_the
     assert rows(site) == 150, "the salvaged interval itself can be restored to any moment"
 
 
+def test_a_moment_that_only_the_dead_database_knows_can_be_restored(site: Site) -> None:
+    """It lies in WAL that the archive never saw, and that the killed cluster still has."""
+    fill(site, 100)
+    site.switch_wal()
+    cut_off(site)
+    fill(site, 50)
+    inside = moment(site)
+    fill(site, 50)
+    kill(site)
+    restore(site, Wanted("pitr", at=inside))
+    assert rows(site) == 150
+    undo(site, 2)
+    assert rows(site) == 200
+
+
 def test_an_undo_brings_back_the_old_rows_and_a_later_restore_what_was_written_then(site: Site) -> None:
     fill(site, 100)
     before = moment(site)

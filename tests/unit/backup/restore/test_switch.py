@@ -55,7 +55,7 @@ class Scene:
         values: dict[str, object] = {
             "id": ID, "verb": "latest", "request": "latest", "step": "building", "incoming": journal.restored_name(ID),
             "outgoing": journal.previous_name(ID), "had_data": True, "was_running": True, "began": 1.0,
-            "proven_lsn": parse_lsn(FORK), "keeps_tail": True, "repositories": (1,),
+            "proven_lsn": parse_lsn(FORK), "keeps_tail": True, "keeps_all": True, "repositories": (1,),
         }  # fmt: skip
         made = Swap(**{**values, **given})  # type: ignore[arg-type]  # a test's own values
         journal_file.update(self.volume, made)
@@ -105,8 +105,8 @@ def test_wal_that_only_the_old_cluster_had_is_recovered_from_and_archived(scene:
     assert (scene.volume / "data" / "pg_wal" / "archive_status" / f"{SEGMENT}.ready").exists()
 
 
-def test_an_earlier_moment_wants_nothing_of_the_old_wal(scene: Scene) -> None:
-    done = scene.switch().finish(scene.swap(keeps_tail=False, verb="pitr"))
+def test_the_end_of_a_backup_wants_nothing_of_the_old_wal(scene: Scene) -> None:
+    done = scene.switch().finish(scene.swap(keeps_tail=False, keeps_all=False, verb="backup"))
     assert (done.segments_fed, done.handed_over) == (0, 0)
     assert not (scene.volume / "data" / "pg_wal" / SEGMENT).exists()
 
