@@ -36,7 +36,10 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except docker.errors.NotFound as error:
-        raise ContainerError("docker: there is no such container; `make deploy` makes it") from error
+        hint = (
+            "`docker compose up --no-start postgres` makes it anew, and leaves its volumes as they are; then the same again"
+        )
+        raise ContainerError("docker: there is no such container as the database's", hint=hint) from error
     except (docker.errors.DockerException, OSError) as error:
         raise ContainerError(f"docker: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
 

@@ -186,6 +186,7 @@ class Switch:
         fed = tail.feed(tail.kept_directories(self._volume), incoming, system_id)
         if (pgdata / "pg_wal").is_dir():
             fed += tail.feed((pgdata / "pg_wal",), incoming, system_id, stopped_cleanly=_stopped_cleanly(pgdata))
+        journal_file.sync_directory(incoming / "pg_wal")
         if fed:
             self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed
@@ -287,7 +288,7 @@ class Switch:
         last: str | None = None
         try:
             last = _last_transaction(self._container.last_lines(self._since, 2000))
-            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_tail)
+            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_all)
             aftercare.ask_for_backup(self._deployment)
         except (ContainerError, OSError, StoreError) as error:
             self._say(f"the swap is done, but not all that comes after it ({error}): take a full backup, make backup")

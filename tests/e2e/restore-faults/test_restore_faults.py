@@ -16,15 +16,17 @@ from tests.e2e.stack import Result, Stack, wait_until
 MEGABYTES = 150
 REFUSED, UNDONE = 16, 17
 DATA_VOLUME = "/var/lib/postgresql"
+REPO_CONF = "/config/conf.d/repo.conf"
 # Fills the volume of the database but for 40 MB when the restore begins to copy; loaded by Python at its start.
 FILLER = """
 import shutil, subprocess
 from backup.restore import beside
 
-def filling(self, order, directory, original=beside.SideRestore._restore):
+original = beside.SideRestore._restore
+def filling(self, order, directory, *more):
     free = shutil.disk_usage(directory.parent).free
     subprocess.run(("fallocate", "-l", str(free - 40_000_000), directory.parent / "somebody-elses"), check=True)
-    return original(self, order, directory)
+    return original(self, order, directory, *more)
 
 beside.SideRestore._restore = filling
 """
@@ -90,11 +92,14 @@ def copied_megabytes(stack: Stack) -> int:
 
 def test_another_passphrase(stack: Stack) -> None:
     with untouched(stack):
-        wrong = ("--env", "PGBACKREST_REPO1_CIPHER_PASS=this-is-not-the-passphrase")
-        done = stack.compose(
-            "--profile", "ops", "run", "--rm", "--no-deps", "-T", *wrong, "restore", "--yes", "latest", check=False
-        )
-        said(done, REFUSED, "the repository cannot be read")
+        kept = stack.in_helper(f"cat {REPO_CONF}", {"/config": stack.config_volume})
+        try:
+            stack.in_helper(
+                f"sed -i 's/^repo1-cipher-pass=.*/repo1-cipher-pass=another/' {REPO_CONF}", {"/config": stack.config_volume}
+            )
+            said(stack.make("restore-latest", CONFIRM="yes"), REFUSED, "the repository cannot be read")
+        finally:
+            stack.in_helper(f"cat > {REPO_CONF}", {"/config": stack.config_volume}, kept)
 
 
 def test_a_backup_with_a_damaged_file(stack: Stack) -> None:
@@ -170,14 +175,16 @@ def test_two_at_once_come_one_after_the_other(stack: Stack) -> None:
 
 
 def test_without_the_postgres_container(stack: Stack) -> None:
-    """Somebody removed it; its volume is there. The restore says what is missing, and the stack comes back as it was."""
+    """Somebody removed it; its volume is there. The restore says how to make it anew, and then it restores."""
     before, beside = stack.sql("SELECT count(*) FROM sale"), in_volume(stack)
     stack.docker("rm", "postgres", "--force")
     result = stack.make("restore-latest", CONFIRM="yes")
     assert result.code not in (0, 18), result.output
     assert "HINT: " in result.output
-    assert "docker compose up" in result.output
+    assert "docker compose up --no-start postgres" in result.output
     assert in_volume(stack) == beside
-    stack.compose("up", "--detach")
+    stack.compose("up", "--no-start", "postgres")
+    result = stack.make("restore-latest", CONFIRM="yes")
+    assert result.code == 0, result.output
     wait_until(stack.is_open, 60, "an open database")
     assert stack.sql("SELECT count(*) FROM sale") == before
