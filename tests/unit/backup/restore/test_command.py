@@ -332,6 +332,8 @@ def test_a_restore_beside_is_the_default_and_tells_its_room(
         return Restored(world.postgres.server(), None, 0, (), 1.4)
 
     monkeypatch.setattr(BesideRestore, "run", run)
+    make_cluster(world.volumes.database / "x", "live")
+    (world.volumes.database / "x" / "global").rename(world.volumes.pgdata / "global")
     code, out, err = beside("--yes", "--amcheck", "latest")
     assert (code, err) == (Exit.OK, "")
     assert [(wish.system_id, wish.newest_timeline, wish.check_indexes) for wish in asked] == [(SYSTEM_ID, 1, True)]
