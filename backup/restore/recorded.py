@@ -24,7 +24,7 @@ from contract.errors import ProductError
 from contract.exits import Exit
 
 UNDO: Final = "undo it with `make restore-undo`"
-NEXT: Final = "Next: a full backup of the restored database is taken by the supervisor now; see `make status`"
+NEXT: Final = "Next: a backup of the restored database is taken by the supervisor now; see `make status`"
 
 Settled = Literal["nothing", "finished", "reverted"]
 

@@ -296,7 +296,7 @@ class Switch:
             kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_all)
             aftercare.ask_for_backup(self._deployment)
         except (ContainerError, OSError, StoreError) as error:
-            self._say(f"the swap is done, but not all that comes after it ({error}): take a full backup, make backup")
+            self._say(f"the swap is done, but not all that comes after it ({error}): take a backup, make backup")
         self._accepted = Accepted(server, downtime, self._fed, handed_over, last, tuple(str(path) for path in kept))
         try:
             present = replace(journal_file.load(self._volume), swap=None)

@@ -91,7 +91,7 @@ def test_the_new_cluster_takes_its_place_and_the_old_one_is_kept(scene: Scene) -
     assert done.server.timeline == 2
     (kept,) = journal_file.load(scene.volume).kept
     assert (kept.name, kept.replaced_by) == (f"previous-{ID}", "latest")
-    assert aftercare.wants_backup(scene.world.deployment, 1)
+    assert aftercare.wanted_backup(scene.world.deployment, 1) == "full"
 
 
 def test_the_new_cluster_archives(scene: Scene) -> None:
