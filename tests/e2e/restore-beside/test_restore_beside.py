@@ -109,8 +109,8 @@ def test_no_row_that_was_acknowledged_during_the_restore_is_lost(stack: Stack) -
     assert int(acknowledged) > 5
 
 
-def test_a_full_backup_follows_by_itself(stack: Stack) -> None:
-    wait_until(lambda: len(stack.backups("full")) == 2, 90, "a full backup after the restore")
+def test_a_backup_follows_by_itself(stack: Stack) -> None:
+    wait_until(lambda: len(stack.backups()) == 2, 90, "a backup after the restore")
     wait_until(lambda: stack.doing().startswith("idle"), 60, "an idle supervisor")
     assert stack.runs()[-1]["origin"] == "restore"
 

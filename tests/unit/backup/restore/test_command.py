@@ -111,7 +111,7 @@ def test_a_restore_tells_its_plan_its_steps_and_its_end(
     assert f"==> the last WAL segment {CURRENT} is archived" in lines
     assert "==> stopping salespider-postgres" in lines
     assert lines[-2].startswith("RESTORED: the database is open since 2026-03-04 12:00:00 UTC on timeline 2; downtime ")
-    assert lines[-1] == "Next: a full backup of the restored database is taken by the supervisor now; see `make status`"
+    assert lines[-1] == "Next: a backup of the restored database is taken by the supervisor now; see `make status`"
     assert container.calls == ["stop", "start"]
 
 
@@ -332,6 +332,8 @@ def test_a_restore_beside_is_the_default_and_tells_its_room(
         return Restored(world.postgres.server(), None, 0, (), 1.4)
 
     monkeypatch.setattr(BesideRestore, "run", run)
+    make_cluster(world.volumes.database / "x", "live")
+    (world.volumes.database / "x" / "global").rename(world.volumes.pgdata / "global")
     code, out, err = beside("--yes", "--amcheck", "latest")
     assert (code, err) == (Exit.OK, "")
     assert [(wish.system_id, wish.newest_timeline, wish.check_indexes) for wish in asked] == [(SYSTEM_ID, 1, True)]
@@ -424,5 +426,5 @@ def test_cleanup_says_what_stays_and_why(beside: Type, world: World) -> None:
     make_cluster(world.volumes.database / "previous-20260303-120000", "older")
     code, out, _ = beside("--yes", "cleanup")
     assert code == Exit.OK
-    assert "kept: previous-20260303-120000 (no full backup has succeeded since" in out
+    assert "kept: previous-20260303-120000 (no backup has succeeded since" in out
     assert (world.volumes.database / "previous-20260303-120000").exists()

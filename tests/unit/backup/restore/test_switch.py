@@ -91,7 +91,7 @@ def test_the_new_cluster_takes_its_place_and_the_old_one_is_kept(scene: Scene) -
     assert done.server.timeline == 2
     (kept,) = journal_file.load(scene.volume).kept
     assert (kept.name, kept.replaced_by) == (f"previous-{ID}", "latest")
-    assert aftercare.wants_backup(scene.world.deployment, 1)
+    assert aftercare.wanted_backup(scene.world.deployment, 1) == "full"
 
 
 def test_the_new_cluster_archives(scene: Scene) -> None:
@@ -155,6 +155,25 @@ def test_a_server_that_dies_in_recovery_makes_room_for_the_old_one(scene: Scene)
     assert scene.who() == "old"
     assert not (scene.volume / "data" / "recovery.signal").exists(), "no timeline was begun, so none is needed"
     assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
+
+
+def test_a_repository_that_dies_after_the_proof_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The restore_command would be patient for minutes, and there is an old database that can serve."""
+    monkeypatch.setattr(switch, "PROGRESS_SECONDS", 0.0)
+    scene.world.postgres.in_recovery = True
+    starts = iter([False, True])
+
+    def start() -> None:
+        scene.world.postgres.in_recovery = not next(starts)
+
+    scene.container.on_start = start
+    scene.container.lines = (
+        "restore-command: archive-get 07 failed with exit code 49 (attempt 1 of 6), trying again in 1 s",
+    )
+    with pytest.raises(PutBackError) as back:
+        scene.switch().finish(scene.swap())
+    assert back.value.message.endswith("cannot be read now; the old database runs again")
+    assert scene.who() == "old"
 
 
 def test_a_container_that_does_not_stop_leaves_everything_as_it_is(scene: Scene) -> None:
