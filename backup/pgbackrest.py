@@ -239,6 +239,7 @@ class Backup:
     system_id: int | None = None
     version: str | None = None
     annotations: Annotations = ()
+    lsn_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -385,4 +386,5 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         system_id=cluster.get("system-id"),
         version=cluster.get("version"),
         annotations=tuple(sorted((entry.get("annotation") or {}).items())),
+        lsn_start=(entry.get("lsn") or {}).get("start"),
     )

@@ -14,15 +14,12 @@ from typing import Final
 
 from backup import process
 from backup.deployment import Deployment
+from backup.ledger import wal
 
 MOST_SEGMENTS: Final = 8
 """So far it looks back for a commit."""
 
-SEGMENT_BYTES: Final = 16 << 20
-"""What initdb makes, for when no server can be asked."""
-
 GET_SECONDS: Final = 60.0
-_SEGMENTS_IN_A_LOG: Final = 0x100000000
 _COMMIT: Final = re.compile(rb"desc: COMMIT(?:_PREPARED)? (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC")
 
 
@@ -34,15 +31,8 @@ def last_commit(deployment: Deployment, segment: str, segment_bytes: int) -> dat
             return None
         if found:
             return max(found)
-        segment = before(segment, segment_bytes)
+        segment = wal.before(segment, segment_bytes)
     return None
-
-
-def before(segment: str, segment_bytes: int) -> str:
-    """Return the name of the WAL segment before one, on the same timeline."""
-    per_log = _SEGMENTS_IN_A_LOG // segment_bytes
-    number = int(segment[8:16], 16) * per_log + int(segment[16:24], 16) - 1
-    return f"{segment[:8]}{number // per_log:08X}{number % per_log:08X}"
 
 
 def commits(dumped: bytes) -> tuple[datetime, ...]:

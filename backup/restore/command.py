@@ -12,6 +12,7 @@ from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, 
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
+from backup.ledger.wal import DEFAULT_SEGMENT_BYTES
 from backup.notice import Notice
 from backup.pgbackrest import ArchiveRange, Info
 from backup.postgres import Server
@@ -126,7 +127,7 @@ def _gaps(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
     for each in gap.merged(Gaps(deployment.store).all(), gap.of_info(info)):
         since = None
         if not each.is_released and each.segment is not None:
-            since = archive_end.last_commit(deployment, each.segment, archive_end.SEGMENT_BYTES)
+            since = archive_end.last_commit(deployment, each.segment, DEFAULT_SEGMENT_BYTES)
         found.append(replace(each, since=since or each.since))
     return tuple(found)
 

@@ -344,6 +344,7 @@ def make_backup(label: str = "20260301-020000F", **given: Any) -> pgbackrest.Bac
         "stopped": stopped,
         "wal_start": "000000010000000000000002",
         "wal_stop": "000000010000000000000002",
+        "lsn_start": "0/2000028",
         "lsn_stop": "0/2000100",
         "database_bytes": 30_000_000,
         "copied_bytes": 30_000_000,
@@ -418,7 +419,7 @@ def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
         "database": {"id": backup.cluster_id, "repo-key": backup.repo},
         "timestamp": {"start": int(backup.started.timestamp()), "stop": int(backup.stopped.timestamp())},
         "archive": {"start": backup.wal_start, "stop": backup.wal_stop},
-        "lsn": {"start": "0/2000028", "stop": backup.lsn_stop},
+        "lsn": {"start": backup.lsn_start, "stop": backup.lsn_stop},
         "info": {
             "size": backup.database_bytes,
             "delta": backup.copied_bytes,
