@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
 from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, report, throttled
 from backup.deployment import Deployment
-from backup.emergency import archive_end, gap
-from backup.emergency.gap import Gap
-from backup.ledger.wal import DEFAULT_SEGMENT_BYTES
 from backup.notice import Notice
-from backup.pgbackrest import ArchiveRange, Info
+from backup.pgbackrest import Info
 from backup.postgres import Server
-from backup.restore import in_place, plan, timeline
+from backup.restore import choosing, in_place
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
+from backup.restore.target import TargetKind
 from backup.signals import stop_on_signals
-from backup.state.gaps import Gaps
 from backup.state.history import Beginning, Ending, State
 from contract import events
 from contract.errors import ProductError
@@ -40,27 +38,34 @@ def restore(context: click.Context, container: str, *, yes: bool) -> None:
 
 
 @restore.command()
+@choosing.place_options
 @click.pass_obj
-def latest(options: tuple[str, bool]) -> None:
+def latest(options: tuple[str, bool], repo: int | None, timeline: int | None) -> None:
     """Restore the latest state."""
-    _carry_out(Wanted("latest"), *options)
+    _carry_out(Wanted("latest", repo=repo, timeline=timeline), *options)
 
 
 @restore.command("backup")
 @click.argument("backup_set")
+@choosing.place_options
 @click.pass_obj
-def of_backup(options: tuple[str, bool], backup_set: str) -> None:
+def of_backup(options: tuple[str, bool], backup_set: str, repo: int | None, timeline: int | None) -> None:
     """Restore the state at the end of one backup set, such as 20240101-120000F."""
-    _carry_out(Wanted("backup", label=backup_set), *options)
+    _carry_out(Wanted("backup", label=backup_set, repo=repo, timeline=timeline), *options)
 
 
 @restore.command()
 @click.argument("target")
+@choosing.target_options
+@choosing.place_options
 @click.pass_obj
-def pitr(options: tuple[str, bool], target: str) -> None:
-    """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset)."""
-    zone = Deployment.open().zone
-    _carry_out(Wanted("pitr", at=plan.parse_target(target, zone)), *options)
+def pitr(options: tuple[str, bool], /, target: str, kind: TargetKind, **given: Any) -> None:
+    """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset), or at a place."""
+    wanted = choosing.targeted(Deployment.open(), target, kind, exclusive=given["exclusive"])
+    _carry_out(replace(wanted, repo=given["repo"], timeline=given["timeline"]), *options)
+
+
+restore.add_command(choosing.show)
 
 
 def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  # noqa: FBT001 an option of the group
@@ -78,12 +83,9 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
         info = jobs.read_info(deployment)
-        gaps = _gaps(deployment, info)
-        plan.require_recoverable(wanted, gaps, deployment.zone)
-        made = _planned(deployment, wanted, info)
+        made, known = choosing.planned(deployment, wanted, info)
         write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-        described = plan.describe(made, deployment.now(), deployment.zone, gaps)
-        for name, text in (*described, *_sources(info, deployment)):
+        for name, text in choosing.rows(deployment, made, known, info):
             write(f"  {name:<11} {text}")
         _ask(confirmed=confirmed)
         stop_on_signals(deployment.stop)
@@ -91,7 +93,8 @@ def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  #
         cluster, must = info.cluster_of(made.backup), wanted.verb == "pitr"
         steps.settle(cluster, archive_must_be_complete=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
-        _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
+        made, _ = choosing.planned(deployment, wanted, jobs.read_info(deployment), settled=True)
+        _run_recorded(deployment, steps, made)
 
 
 def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStored | None:
@@ -109,54 +112,6 @@ def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStore
             return False
 
     return is_stored
-
-
-def _sources(info: Info, deployment: Deployment) -> tuple[tuple[str, str], ...]:
-    """Return where the window comes from, where that is a question."""
-    several = len(deployment.config.repositories) > 1
-    return (("window", plan.sources(info, deployment.zone)),) if several else ()
-
-
-def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:
-    return plan.make_plan(wanted, info, newest_branch(info), deployment.now(), deployment.zone)
-
-
-def _gaps(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
-    """Return the intervals without point-in-time recovery; of one that goes on, the beginning that the archive tells."""
-    found = []
-    for each in gap.merged(Gaps(deployment.store).all(), gap.of_info(info)):
-        since = None
-        if not each.is_released and each.segment is not None:
-            since = archive_end.last_commit(deployment, each.segment, DEFAULT_SEGMENT_BYTES)
-        found.append(replace(each, since=since or each.since))
-    return tuple(found)
-
-
-def newest_branch(info: Info) -> timeline.Branch:
-    """Return the branch that recovery will follow: the newest timeline in any archive. Raises RepositoryError.
-
-    One that was emptied and begun anew may know of none while the other repositories do.
-    """
-    present = {archive.repo: archive for archive in info.archive}  # the last of a repository is that of its present cluster
-    branches = [_newest_branch_in(info.stanza, archive) for archive in present.values()]
-    return max(branches, key=lambda branch: branch.timeline, default=timeline.FIRST)
-
-
-def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
-    listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
-    name = timeline.newest(timeline.parse_listing(listing))
-    if name is None:
-        return timeline.FIRST
-    text = _ask_repository(pgbackrest.read_history_file(stanza, archive.repo, archive.id, name))
-    return timeline.parse_history(name, text.decode("ascii", "replace"))
-
-
-def _ask_repository(argv: pgbackrest.Argv) -> bytes:
-    answer = throttled.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
-    if answer.exit_code != 0:
-        meaning = pgbackrest.meaning(answer.exit_code)
-        raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", hint=meaning.hint)
-    return answer.stdout
 
 
 def _ask(*, confirmed: bool) -> None:

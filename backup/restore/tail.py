@@ -87,12 +87,11 @@ def unarchived(kept: Path) -> tuple[Path, ...]:
     segments = (entry for entry in sorted(kept.iterdir()) if wal.SEGMENT.fullmatch(entry.name))
     if (kept / _CLEAN_MARK).exists():
         return tuple(segment for segment in segments if (marks / f"{segment.name}.ready").exists())
-    return tuple(
-        segment for segment in segments if not (marks / f"{segment.name}.done").exists() and _holds_own_wal(segment)
-    )
+    return tuple(segment for segment in segments if not (marks / f"{segment.name}.done").exists() and holds_own_wal(segment))
 
 
-def _holds_own_wal(segment: Path) -> bool:
+def holds_own_wal(segment: Path) -> bool:
+    """Tell whether a segment's first page is its own: one that was only preallocated or recycled says otherwise."""
     with segment.open("rb") as file:
         head = file.read(_PAGE_HEADER.size)
         size = os.fstat(file.fileno()).st_size
