@@ -20,8 +20,8 @@ IN_BACKUP := scripts/in-backup
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
 .PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
-.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr demo demo-down test test-long e2e
-.PHONY: integration check help
+.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-plan restore-point demo demo-down
+.PHONY: test test-long e2e integration check help
 
 ## Running it
 
@@ -118,7 +118,7 @@ wal-resume: ## end the WAL emergency: archiving again, and a full backup at once
 emergency-dump: ## dump the database into ./emergency-backup, or another directory: DIR=…
 	@scripts/emergency-dump
 
-## Restoring (CONFIRM=yes skips the question)
+## Restoring (CONFIRM=yes skips the question; REPO=2 and TIMELINE=3 choose)
 
 restore-latest: ## bring back the latest state
 	@scripts/restore latest
@@ -126,8 +126,14 @@ restore-latest: ## bring back the latest state
 restore-backup: ## bring back one backup: BACKUP_SET=20240101-120000F
 	@scripts/restore backup "$(BACKUP_SET)"
 
-restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"
+restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"; TARGET_TYPE=xid, lsn or name; EXCLUSIVE=yes
 	@scripts/restore pitr "$(TARGET)"
+
+restore-plan: ## what a restore would do, or why it cannot be; changes nothing: TARGET=… or BACKUP_SET=…, or the latest state
+	@scripts/restore plan "$(TARGET)"
+
+restore-point: ## name this moment, so that a restore can end exactly here: NAME=before-release
+	@$(IN_BACKUP) restore-point "$(NAME)"
 
 ## Trying it and working on it
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from backup.recovery_target import RestoreTarget as RestoreTarget  # noqa: PLC0414 known by this name
+
 Argv = tuple[str, ...]
 Annotations = tuple[tuple[str, str], ...]
 
@@ -176,35 +178,6 @@ def read_info_file(stanza: str, repo: int, path: str, io_timeout_seconds: int = 
 def version() -> Argv:
     """Return the command that prints the version, one line."""
     return ("pgbackrest", "version")
-
-
-@dataclass(frozen=True)
-class RestoreTarget:
-    """Where recovery ends: `kind` is pgBackRest's --type (default, immediate, time, lsn, xid, name).
-
-    `at` goes with time, `value` with the last three. `is_exclusive`: just before it. `timeline`: the one to follow, when it
-    is not the newest in the archive.
-    """
-
-    kind: str
-    at: datetime | None = None
-    value: str | None = None
-    is_exclusive: bool = False
-    timeline: int | None = None
-
-    def options(self) -> Argv:
-        """Return the options; the time always in UTC with an offset, since without one it would be local time."""
-        followed = (f"--target-timeline={self.timeline}",) if self.timeline is not None else ()
-        if self.kind == "default":
-            return ("--type=default", *followed)
-        target = self.value if self.at is None else self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
-        return (
-            f"--type={self.kind}",
-            *((f"--target={target}",) if target is not None else ()),
-            *(("--target-exclusive",) if self.is_exclusive else ()),
-            "--target-action=promote",
-            *followed,
-        )
 
 
 def restore_in_place(stanza: str, repo: int, label: str, target: RestoreTarget, restore_command: str) -> Argv:

@@ -14,6 +14,7 @@ PURE = (
     "backup/pgbackrest.py",
     "backup/merging.py",
     "backup/reach.py",
+    "backup/recovery_target.py",
     "backup/moving/retirement.py",
     "backup/cloud/bucket.py",
     "backup/cloud/programs.py",

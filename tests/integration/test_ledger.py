@@ -152,9 +152,8 @@ def test_what_the_ledger_says_of_a_branch_is_what_a_restore_brings_back(encrypte
     some_wal(encrypted, 1)
     encrypted.archived_segments()[lost[0]].unlink()
     with encrypted.deployment() as deployment:
-        looked = knowledge.gather(
-            deployment, Wanted("pitr", kind="lsn", value="0/1"), jobs.read_info(deployment), settled=True
-        )
+        info = jobs.read_info(deployment)
+        looked = knowledge.gather(deployment, Wanted("pitr", kind="lsn", value="0/1"), info, settled=True)
     end = looked.windows[0].end
     assert end is not None
     assert end.record is not None
