@@ -84,7 +84,7 @@ def test_people_write_times_in_many_ways_and_none_is_guessed(stack: Stack) -> No
 
 
 def test_a_hole_is_seen_and_the_nearest_targets_work(stack: Stack) -> None:
-    """A segment vanishes from the archive. The plan refuses to let recovery end there without a word; what it names works."""
+    """A segment vanishes. The plan refuses to let recovery end there without a word, and what it names works."""
     archived_entry(stack, 1)
     assert stack.make("restore-point", NAME="before-release").code == 0
     lost = archived_entry(stack, 2)

@@ -170,7 +170,7 @@ def test_wal_that_waits_on_the_disk_fills_the_archive_for_the_latest_state(world
     known = gathered(world, engine, Wanted("latest"))
     assert (known.latest[-1].interval.end, known.holes) == (33 << 24, ())
     moment = gathered(world, engine, Wanted("pitr", at=world.clock()))
-    assert (moment.windows[-1].interval.end, moment.at_hand) == (6 << 24, frozenset({missing})), "a moment is restored from the archive"
+    assert (moment.windows[-1].interval.end, moment.at_hand) == (6 << 24, frozenset({missing}))
 
 
 def test_wal_of_another_cluster_on_the_disk_fills_nothing(world: World, engine: FakePgbackrest) -> None:
