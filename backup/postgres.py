@@ -99,7 +99,7 @@ class Postgres:
             first_line = str(error).strip().splitlines() or [type(error).__name__]
             raise DatabaseError(f"database: {first_line[0]}") from error
 
-    def _row(self, query: str | sql.Composed) -> tuple[Any, ...]:
+    def _row(self, query: str) -> tuple[Any, ...]:
         with self._cursor() as cursor:
             return _one(cursor, query)
 
@@ -121,13 +121,18 @@ class Postgres:
         return int(str(self._row("SELECT pg_walfile_name(pg_current_wal_lsn())")[0])[:8], 16)
 
     def restore_point(self, name: str) -> tuple[int, str, int, datetime]:
-        """Make a named restore point; return the cluster's system identifier, the LSN behind it, its timeline, the time."""
-        made = self._row(
-            sql.SQL(
-                "SELECT s.system_identifier, p.lsn::text, pg_walfile_name(p.lsn), clock_timestamp() "
-                "FROM pg_control_system() s, pg_create_restore_point({}) p (lsn)"
-            ).format(sql.Literal(name))
-        )
+        """Make a named restore point; return the cluster's system identifier, the LSN behind it, its timeline, the time.
+
+        The server does not flush it: the commit after it does, without which a crash would lose the point again.
+        """
+        query = sql.SQL(
+            "SELECT s.system_identifier, p.lsn::text, pg_walfile_name(p.lsn), clock_timestamp() "
+            "FROM pg_control_system() s, pg_create_restore_point({}) p (lsn)"
+        ).format(sql.Literal(name))
+        with self._cursor() as cursor:
+            made = _one(cursor, query)
+            cursor.execute("SET synchronous_commit = local")
+            cursor.execute("SELECT pg_current_xact_id()")
         return int(made[0]), str(made[1]), int(str(made[2])[:8], 16), made[3]
 
     def archiver(self) -> Archiver:

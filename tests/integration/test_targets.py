@@ -46,13 +46,13 @@ def test_a_name_is_found_in_the_archive_and_reached(encrypted: Site) -> None:
     assert rows(encrypted) == 100
 
 
-def test_a_point_of_the_product_says_where_it_lies(encrypted: Site) -> None:
+def test_a_point_of_the_product_is_on_the_disk_and_says_where_it_lies(encrypted: Site) -> None:
     with encrypted.deployment() as deployment:
         server = deployment.postgres.server()
         postgres: Postgres = deployment.postgres
         system_id, lsn, timeline, _ = postgres.restore_point("a-point")
         assert (system_id, timeline, postgres.written_timeline()) == (server.system_id, 1, 1)
-        assert encrypted.sql(f"SELECT '{lsn}'::pg_lsn <= pg_current_wal_lsn()") == "t"
+        assert encrypted.sql(f"SELECT '{lsn}'::pg_lsn <= pg_current_wal_flush_lsn()") == "t", "on the disk"
 
 
 def test_a_position_is_reached_exactly(encrypted: Site) -> None:
