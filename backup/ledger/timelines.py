@@ -24,7 +24,11 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Branch:
-    """One timeline with its ancestors: `left_at` maps each ancestor to the LSN at which it was left."""
+    """One timeline with its ancestors: `left_at` maps each to the LSN at which it was left, as the history file says.
+
+    A recovery that follows a timeline and ends before that one began writes a history in which the later ancestor is left
+    before the earlier one: of two lines the later counts, as in PostgreSQL (`tliOfPointInHistory`).
+    """
 
     timeline: int
     left_at: dict[int, int]
@@ -33,15 +37,18 @@ class Branch:
         """Tell whether the position `lsn` on `timeline` belongs to this branch's own past."""
         if timeline == self.timeline:
             return True
-        return timeline in self.left_at and lsn <= self.left_at[timeline]
+        return any(s.timeline == timeline and s.end is not None and lsn <= s.end for s in self.path())
 
     def path(self) -> tuple[Stretch, ...]:
-        """Return the way from the oldest ancestor to the branch's own timeline."""
-        stretches, begin = [], 0
-        for timeline, end in sorted(self.left_at.items()):
-            stretches.append(Stretch(timeline, begin, end))
-            begin = end
-        return (*stretches, Stretch(self.timeline, begin, None))
+        """Return the way from the oldest ancestor to the branch's own timeline; ancestors that it skips are left out."""
+        stretches, end = list[Stretch](), None
+        numbers = [*sorted(self.left_at), self.timeline]
+        for timeline, parent in zip(reversed(numbers), [*reversed(numbers[:-1]), None], strict=True):
+            begin = 0 if parent is None else self.left_at[parent]
+            if end is None or begin < end:
+                stretches.append(Stretch(timeline, begin, end))
+                end = begin
+        return tuple(reversed(stretches))
 
 
 FIRST = Branch(1, {})

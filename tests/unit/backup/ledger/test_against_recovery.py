@@ -98,10 +98,8 @@ def worlds(draw: st.DrawFn) -> World:
     world.written[1] = start + draw(st.integers(1, 32))
     for timeline in range(2, draw(st.integers(1, 4)) + 1):
         parent = draw(st.integers(1, timeline - 1))
-        begun = world.forks[parent][1] if parent in world.forks else start
-        fork = draw(st.integers(begun + 1, max(begun + 1, world.written[parent])))
+        fork = draw(st.integers(start + 1, world.written[parent]))  # also before the parent itself began
         world.forks[timeline] = (parent, fork)
-        world.written[parent] = max(world.written[parent], fork)
         world.written[timeline] = fork + draw(st.integers(0, 16))
     for timeline, end in world.written.items():
         begun = world.forks[timeline][1] if timeline in world.forks else start

@@ -114,3 +114,12 @@ def test_every_timeline_can_be_followed_and_one_without_a_history_has_no_past() 
     third = Branch(3, {1: 0x6000000})
     assert branches([third], [1, 2]) == (FIRST, Branch(2, {}), third)
     assert branches([]) == (FIRST,)
+
+
+def test_a_branch_that_was_left_before_its_parent_began_skips_the_parent() -> None:
+    """What PostgreSQL writes when a restore follows timeline 2 and ends at a moment before that one began."""
+    branch = parse_history("00000003.history", "1\t0/9000000\tno reason\n\n2\t0/3021C08\tbefore a moment\n")
+    assert branch.path() == (Stretch(1, 0, 0x3021C08), Stretch(3, 0x3021C08, None))
+    assert branch.holds(1, 0x3021C08)
+    assert not branch.holds(1, 0x3021C09), "it was written after the branch had left"
+    assert not branch.holds(2, 0x3021C08)
