@@ -20,8 +20,8 @@ IN_BACKUP := scripts/in-backup
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
 .PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
-.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-undo restore-status restore-cleanup
-.PHONY: demo demo-down test test-long e2e integration check help
+.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-plan restore-point restore-undo
+.PHONY: restore-status restore-cleanup demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -118,7 +118,7 @@ wal-resume: ## end the WAL emergency: archiving again, and a full backup at once
 emergency-dump: ## dump the database into ./emergency-backup, or another directory: DIR=…
 	@scripts/emergency-dump
 
-## Restoring (CONFIRM=yes skips the question, IN_PLACE=yes overwrites the old database instead of keeping it)
+## Restoring (CONFIRM=yes skips the question; REPO=2, TIMELINE=3 choose; IN_PLACE=yes overwrites instead of keeping)
 
 restore-latest: ## bring back the latest state
 	@scripts/restore latest
@@ -126,7 +126,7 @@ restore-latest: ## bring back the latest state
 restore-backup: ## bring back one backup: BACKUP_SET=20240101-120000F
 	@scripts/restore backup "$(BACKUP_SET)"
 
-restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"
+restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"; TARGET_TYPE=xid, lsn or name; EXCLUSIVE=yes
 	@scripts/restore pitr "$(TARGET)"
 
 restore-undo: ## bring back the database that the last restore has replaced
@@ -137,6 +137,12 @@ restore-status: ## a restore that was cut off, the databases that are kept, and 
 
 restore-cleanup: ## remove databases that restores have replaced, when a backup since is good and their days are over
 	@scripts/restore cleanup
+
+restore-plan: ## what a restore would do, or why it cannot be; changes nothing: TARGET=… or BACKUP_SET=…, or the latest state
+	@scripts/restore plan "$(TARGET)"
+
+restore-point: ## name this moment, so that a restore can end exactly here: NAME=before-release
+	@$(IN_BACKUP) restore-point "$(NAME)"
 
 ## Trying it and working on it
 

@@ -21,6 +21,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "repo-retire": ("backup.commands.moving", "repo_retire"),
     "repository-check": ("backup.commands.checking", "repository_check"),
     "restore": ("backup.restore.command", "restore"),
+    "restore-point": ("backup.restore.point_command", "restore_point"),
     "retention": ("backup.commands.listing", "show_retention"),
     "schedule": ("backup.schedule_command", "show"),
     "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from backup.recovery_target import RestoreTarget as RestoreTarget  # noqa: PLC0414 known by this name
+
 Argv = tuple[str, ...]
 Annotations = tuple[tuple[str, str], ...]
 
@@ -178,23 +180,6 @@ def version() -> Argv:
     return ("pgbackrest", "version")
 
 
-@dataclass(frozen=True)
-class RestoreTarget:
-    """Where recovery ends: `kind` is pgBackRest's --type (default, immediate, time); `at` only goes with time."""
-
-    kind: str
-    at: datetime | None = None
-
-    def options(self) -> Argv:
-        """Return the options; the time always in UTC with an offset, since without one it would be local time."""
-        if self.kind == "default":
-            return ("--type=default",)
-        if self.at is None:
-            return (f"--type={self.kind}", "--target-action=promote")
-        stamp = self.at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f+00")
-        return (f"--type={self.kind}", f"--target={stamp}", "--target-action=promote")
-
-
 def restore_in_place(stanza: str, repo: int, label: str, target: RestoreTarget, restore_command: str) -> Argv:
     """Return the command that restores the backup set `label` over the stopped cluster; right files are kept."""
     return _command(
@@ -239,6 +224,7 @@ class Backup:
     system_id: int | None = None
     version: str | None = None
     annotations: Annotations = ()
+    lsn_start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -390,4 +376,5 @@ def _backup(entry: dict[str, Any], clusters: Mapping[tuple[int, int], dict[str, 
         system_id=cluster.get("system-id"),
         version=cluster.get("version"),
         annotations=tuple(sorted((entry.get("annotation") or {}).items())),
+        lsn_start=(entry.get("lsn") or {}).get("start"),
     )

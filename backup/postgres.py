@@ -161,6 +161,25 @@ class Postgres:
                 _one(cursor, "SELECT count(*) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid")
         return len(names)
 
+    def written_timeline(self) -> int:
+        """Return the timeline that WAL is written on. After a promotion `server` tells the old one for a moment."""
+        return int(str(self._row("SELECT pg_walfile_name(pg_current_wal_lsn())")[0])[:8], 16)
+
+    def restore_point(self, name: str) -> tuple[int, str, int, datetime]:
+        """Make a named restore point; return the cluster's system identifier, the LSN behind it, its timeline, the time.
+
+        The server does not flush it: the commit after it does, without which a crash would lose the point again.
+        """
+        query = sql.SQL(
+            "SELECT s.system_identifier, p.lsn::text, pg_walfile_name(p.lsn), clock_timestamp() "
+            "FROM pg_control_system() s, pg_create_restore_point({}) p (lsn)"
+        ).format(sql.Literal(name))
+        with self._cursor() as cursor:
+            made = _one(cursor, query)
+            cursor.execute("SET synchronous_commit = local")
+            cursor.execute("SELECT pg_current_xact_id()")
+        return int(made[0]), str(made[1]), int(str(made[2])[:8], 16), made[3]
+
     def archiver(self) -> Archiver:
         """Return the archiver's statistics."""
         return Archiver(
@@ -279,7 +298,7 @@ class Postgres:
         return int(self._row("SELECT sum(pg_database_size(oid)) FROM pg_database")[0])
 
 
-def _one(cursor: psycopg.Cursor[Any], query: str) -> tuple[Any, ...]:
+def _one(cursor: psycopg.Cursor[Any], query: str | sql.Composed) -> tuple[Any, ...]:
     cursor.execute(query)
     row = cursor.fetchone()
     if row is None:

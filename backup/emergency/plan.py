@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Final
 
 from backup.emergency.dumps import Room
+from backup.ledger.wal import segment_number
 from backup.units import human_bytes
 from backup.watch.disks import left
-from backup.watch.readings import Volume, WalReading, segment_number
+from backup.watch.readings import Volume, WalReading
 from contract.errors import ProductError
 from contract.exits import Exit
 

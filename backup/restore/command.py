@@ -7,21 +7,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import click
 
 from backup import evidence, jobs, logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
-from backup.emergency import archive_end, gap
-from backup.emergency.gap import Gap
-from backup.pgbackrest import ArchiveRange, Info
-from backup.restore import aftercare, in_place, journal_file, plan, room, standing, tidying, timeline, transaction
+from backup.pgbackrest import Info
+from backup.restore import aftercare, branches, choosing, in_place, journal_file, room, standing, tidying, transaction
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
 from backup.restore.recorded import Doing, Scene, Settled, run_recorded, settle_cut_off
 from backup.restore.switch import Switch
+from backup.restore.target import TargetKind
 from backup.signals import stop_on_signals
-from backup.state.gaps import Gaps
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -51,27 +50,34 @@ def restore(context: click.Context, container: str, *, yes: bool, in_place: bool
 
 
 @restore.command()
+@choosing.place_options
 @click.pass_obj
-def latest(options: Options) -> None:
+def latest(options: Options, repo: int | None, timeline: int | None) -> None:
     """Restore the latest state."""
-    _carry_out(Wanted("latest"), options)
+    _carry_out(Wanted("latest", repo=repo, timeline=timeline), options)
 
 
 @restore.command("backup")
 @click.argument("backup_set")
+@choosing.place_options
 @click.pass_obj
-def of_backup(options: Options, backup_set: str) -> None:
+def of_backup(options: Options, backup_set: str, repo: int | None, timeline: int | None) -> None:
     """Restore the state at the end of one backup set, such as 20240101-120000F."""
-    _carry_out(Wanted("backup", label=backup_set), options)
+    _carry_out(Wanted("backup", label=backup_set, repo=repo, timeline=timeline), options)
 
 
 @restore.command()
 @click.argument("target")
+@choosing.target_options
+@choosing.place_options
 @click.pass_obj
-def pitr(options: Options, target: str) -> None:
-    """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset)."""
-    zone = Deployment.open().zone
-    _carry_out(Wanted("pitr", at=plan.parse_target(target, zone)), options)
+def pitr(options: Options, /, target: str, kind: TargetKind, **given: Any) -> None:
+    """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset), or at a place."""
+    wanted = choosing.targeted(Deployment.open(), target, kind, exclusive=given["exclusive"])
+    _carry_out(replace(wanted, repo=given["repo"], timeline=given["timeline"]), options)
+
+
+restore.add_command(choosing.show)
 
 
 @restore.command()
@@ -86,7 +92,7 @@ def undo(options: Options) -> None:
         kept = transaction.undoable(deployment, aftercare.kept_clusters(deployment.volumes.database))
         info = jobs.read_info(deployment)
         readable = tuple(repository.key for repository in info.repositories if repository.is_usable)
-        way = transaction.Back(kept, newest_branch(info).timeline, readable, deployment.zone)
+        way = transaction.Back(kept, branches.newest(info).timeline, readable, deployment.zone)
         scene.write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore (undo)")
         for name, text in way.described(deployment.config.restore_keep_previous_days):
             scene.write(f"  {name:<11} {text}")
@@ -153,7 +159,7 @@ def _carry_out(wanted: Wanted, options: Options) -> None:
         steps.settle(cluster, archive_must_be_complete=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         info = jobs.read_info(deployment)
-        made = _planned(deployment, wanted, info)
+        made, _ = choosing.planned(deployment, wanted, info, settled=True)
         leaves_one = not options.in_place and journal_file.has_entries(deployment.volumes.pgdata / "global")
         doing = Doing(wanted.verb, made.backup.repo, made.backup.label, restored_to, can_be_undone=leaves_one)
         run_recorded(scene, doing, lambda: _restored(scene, made, info, options, restored_to))
@@ -167,21 +173,18 @@ def _settled(scene: Scene, request: str, options: Options) -> Settled:
 def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> tuple[Plan, str]:
     """Make the plan and show it; return it, and what it brings back in words. Raises RefusedError."""
     deployment, write = scene.deployment, scene.write
-    gaps = _gaps(deployment, info)
-    plan.require_recoverable(wanted, gaps, deployment.zone)
-    made = _planned(deployment, wanted, info)
+    made, known = choosing.planned(deployment, wanted, info)
     write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-    described = plan.describe(made, deployment.now(), deployment.zone, gaps)
-    found = room.room(made.backup.database_bytes, shutil.disk_usage(deployment.volumes.database).free)
     mode: room.Mode = "in place" if options.in_place else "beside"
-    ways = room.describe(mode, found, deployment.config.restore_keep_previous_days)
-    for name, text in (*described, *ways, *_sources(info, deployment)):
+    found = room.room(made.backup.database_bytes, shutil.disk_usage(deployment.volumes.database).free)
+    told = choosing.rows(deployment, made, known, info, mode)
+    for name, text in told:
         write(f"  {name:<11} {text}")
     if options.in_place:
         aftercare.require_no_tablespaces(deployment.volumes.database)
     else:
         room.require(found)
-    return made, described[0][1]
+    return made, told[0][1]
 
 
 def _restored(scene: Scene, made: Plan, info: Info, options: Options, restored_to: str) -> in_place.Restored:
@@ -192,7 +195,7 @@ def _restored(scene: Scene, made: Plan, info: Info, options: Options, restored_t
         aftercare.ask_for_backup(deployment)
         return restored
     of = info.cluster_of(made.backup)
-    wish = transaction.Wish(made, of.system_id if of else None, newest_branch(info).timeline, options.check_indexes)
+    wish = transaction.Wish(made, of.system_id if of else None, branches.newest(info).timeline, options.check_indexes)
     return transaction.BesideRestore(deployment, scene.container, scene.say, scene.write).run(wish, restore_id, restored_to)
 
 
@@ -211,54 +214,6 @@ def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStore
             return False
 
     return is_stored
-
-
-def _sources(info: Info, deployment: Deployment) -> tuple[tuple[str, str], ...]:
-    """Return where the window comes from, where that is a question."""
-    several = len(deployment.config.repositories) > 1
-    return (("window", plan.sources(info, deployment.zone)),) if several else ()
-
-
-def _planned(deployment: Deployment, wanted: Wanted, info: Info) -> Plan:
-    return plan.make_plan(wanted, info, newest_branch(info), deployment.now(), deployment.zone)
-
-
-def _gaps(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
-    """Return the intervals without point-in-time recovery; of one that goes on, the beginning that the archive tells."""
-    found = []
-    for each in gap.merged(Gaps(deployment.store).all(), gap.of_info(info)):
-        since = None
-        if not each.is_released and each.segment is not None:
-            since = archive_end.last_commit(deployment, each.segment, archive_end.SEGMENT_BYTES)
-        found.append(replace(each, since=since or each.since))
-    return tuple(found)
-
-
-def newest_branch(info: Info) -> timeline.Branch:
-    """Return the branch that recovery will follow: the newest timeline in any archive. Raises RepositoryError.
-
-    One that was emptied and begun anew may know of none while the other repositories do.
-    """
-    present = {archive.repo: archive for archive in info.archive}  # the last of a repository is that of its present cluster
-    branches = [_newest_branch_in(info.stanza, archive) for archive in present.values()]
-    return max(branches, key=lambda branch: branch.timeline, default=timeline.FIRST)
-
-
-def _newest_branch_in(stanza: str, archive: ArchiveRange) -> timeline.Branch:
-    listing = _ask_repository(pgbackrest.list_history_files(stanza, archive.repo, archive.id))
-    name = timeline.newest(timeline.parse_listing(listing))
-    if name is None:
-        return timeline.FIRST
-    text = _ask_repository(pgbackrest.read_history_file(stanza, archive.repo, archive.id, name))
-    return timeline.parse_history(name, text.decode("ascii", "replace"))
-
-
-def _ask_repository(argv: pgbackrest.Argv) -> bytes:
-    answer = throttled.capture(argv, REPOSITORY_TIMEOUT_SECONDS)
-    if answer.exit_code != 0:
-        meaning = pgbackrest.meaning(answer.exit_code)
-        raise jobs.RepositoryError(f"the archive's history cannot be read ({meaning.name})", hint=meaning.hint)
-    return answer.stdout
 
 
 def _ask(question: str, *, confirmed: bool) -> None:

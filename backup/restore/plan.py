@@ -1,48 +1,45 @@
 """The plan of a restore: which backup, which target, what is lost; or a refusal that names the nearest possible target.
 
-Pure: what the repository holds, what is wanted and the time go in, a plan comes out. Nothing is stopped or changed
-before there is one.
+Pure: what the repositories hold, what is wanted and the time go in, a plan comes out. Nothing is stopped or changed
+before there is one. `choosing` decides about targets, `words` says it all to people.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from datetime import datetime, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
-from backup import reach
 from backup.emergency import gap as recovery_gap
 from backup.emergency.gap import Gap
+from backup.ledger import wal
 from backup.pgbackrest import Backup, Info, RestoreTarget
-from backup.restore.timeline import Branch, parse_lsn, timeline_of
-from contract.errors import ProductError
-from contract.exits import Exit
+from backup.restore import phrases
+from backup.restore.refusal import RefusedError
+from backup.restore.target import TargetKind
+from backup.restore.window import JUST_BEFORE, STOP_PRECISION, Known, Window, pairs
+
+__all__ = ["STOP_PRECISION", "Plan", "RefusedError", "Verb", "Wanted", "make_plan", "require_recoverable"]
 
 Verb = Literal["latest", "backup", "pitr"]
-
-STOP_PRECISION: Final = timedelta(seconds=1)
-"""pgBackRest lists whole seconds: a backup may have become consistent at any moment of the second it is said to end in,
-and recovery to a target before that moment fails with the files already overwritten."""
-
-
-class RefusedError(ProductError):
-    """The restore cannot work as asked; nothing was touched."""
-
-    exit_code = Exit.RESTORE_REFUSED
-
-    def __init__(self, message: str, hint: str) -> None:
-        """Take the reason and the nearest thing that is possible."""
-        super().__init__(f"restore refused: {message}", hint=hint)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the operator asked for: `label` goes with backup, `at` with pitr."""
+    """What the operator asked for: `label` goes with backup; with pitr `at`, or a `value` of another kind.
+
+    `repo` and `timeline` are given when only that repository may be used, or another branch than the newest is wanted.
+    """
 
     verb: Verb
     label: str | None = None
     at: datetime | None = None
+    kind: TargetKind = "time"
+    value: str | None = None
+    is_exclusive: bool = False
+    repo: int | None = None
+    timeline: int | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ class Plan:
     """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery.
 
     `repositories` are those that WAL comes from, in the order in which they are asked: the backup's own first, then the
-    others that could be read.
+    others that could be read. `window` is the unbroken WAL it relies on, `notes` what cannot be known, in words.
     """
 
     wanted: Wanted
@@ -58,6 +55,8 @@ class Plan:
     target: RestoreTarget
     timeline: int
     repositories: tuple[int, ...] = ()
+    window: Window | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def keeps_tail(self) -> bool:
@@ -65,55 +64,52 @@ class Plan:
         return self.wanted.verb == "latest"
 
 
-def parse_target(text: str, zone: ZoneInfo) -> datetime:
-    """Turn "2024-01-01 12:00:00" (also with fraction, offset, T or Z) into UTC; without an offset it is local to `zone`.
-
-    Raises RefusedError when it is not a time, or one that a clock change makes ambiguous or skips.
-    """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise RefusedError(
-            f"TARGET is not a time: {text!r}",
-            'write it as "2024-01-01 12:00:00", with an offset if you like ("… +02:00")',
-        ) from None
-    if moment.tzinfo is not None:
-        return moment.astimezone(UTC)
-    candidates = {moment.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}
-    if len(candidates) > 1:
-        both = " or ".join(sorted(f"{c.astimezone(zone).isoformat(sep=' ')}" for c in candidates))
-        raise RefusedError(f"TARGET lies in the hour of a clock change: {text!r}", f"add an offset: {both}")
-    return candidates.pop()
+def readable(info: Info) -> tuple[int, ...]:
+    """Return the repositories that hold the stanza and can be read."""
+    return tuple(r.key for r in info.repositories if r.is_usable and not r.lacks_stanza)
 
 
-def make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
-    """Decide. Raises RefusedError."""
-    made = _make_plan(wanted, info, branch, now, zone)
-    readable = (r.key for r in info.repositories if r.is_usable and not r.lacks_stanza)
-    others = (key for key in readable if key != made.backup.repo)
-    return replace(made, repositories=(made.backup.repo, *others))
-
-
-def _make_plan(wanted: Wanted, info: Info, branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
+def require_readable(wanted: Wanted, info: Info) -> None:
+    """Do nothing when there is something to restore from. Raises RefusedError."""
+    if wanted.repo is not None and not any(r.key == wanted.repo for r in info.repositories):
+        keys = ", ".join(str(r.key) for r in info.repositories)
+        raise RefusedError(f"there is no repository {wanted.repo}", f"there is {keys}: REPO={keys[:1] or 1}")
     unusable = [repository for repository in info.repositories if not repository.is_usable]
-    if unusable and len(unusable) == len(info.repositories):
+    asked = [repository for repository in unusable if wanted.repo in (None, repository.key)]
+    if asked and (wanted.repo is not None or len(unusable) == len(info.repositories)):
         raise RefusedError(
-            f"the repository cannot be read: {unusable[0].message}", "run `make backup-check`; nothing was changed"
+            f"the repository cannot be read: {asked[0].message}", "run `make backup-check`; nothing was changed"
         )
-    good = info.good()
-    if not good:
+    if not info.good(wanted.repo):
         raise RefusedError("the repository holds no backup without errors", "see `make backup-info`")
-    on_branch = tuple(b for b in good if _is_on(branch, b))
+
+
+def backup_for(wanted: Wanted, info: Info, zone: ZoneInfo) -> Backup:
+    """Return a backup of the cluster that is to be restored: an earlier one than the present, perhaps. Raises RefusedError.
+
+    Positions, transactions and names mean the cluster of the newest backup, moments that of the newest one before them.
+    """
+    good = info.good(wanted.repo)
     if wanted.verb == "backup":
-        return _plan_of_backup(wanted, info, zone)
-    if not on_branch:
-        raise RefusedError(
-            f"no backup lies on timeline {branch.timeline}, the newest in the archive",
-            f"name a backup: make restore-backup BACKUP_SET={good[-1].label}",
-        )
-    if wanted.verb == "latest":
-        return Plan(wanted, on_branch[-1], RestoreTarget("default"), branch.timeline)
-    return _plan_of_time(wanted, on_branch, branch, now, zone)
+        return _backup_set(wanted, info, zone)
+    if wanted.at is not None:
+        before = [b for b in good if b.stopped + STOP_PRECISION <= wanted.at]
+        return before[-1] if before else good[0]
+    return good[-1]
+
+
+def make_plan(wanted: Wanted, known: Known, now: datetime, zone: ZoneInfo) -> Plan:
+    """Decide. Raises RefusedError."""
+    if wanted.verb == "backup":
+        made = _plan_of_backup(wanted, known, zone)
+    elif wanted.verb == "latest":
+        made = _plan_of_latest(wanted, known, zone)
+    elif wanted.kind == "time":
+        made = _plan_of_time(wanted, known, now, zone)
+    else:
+        made = _plan_of_place(wanted, known, zone)
+    usable = readable(known.info) if wanted.repo is None else (made.backup.repo,)
+    return replace(made, repositories=(made.backup.repo, *(key for key in usable if key != made.backup.repo)))
 
 
 def require_recoverable(wanted: Wanted, gaps: tuple[Gap, ...], zone: ZoneInfo) -> None:
@@ -122,92 +118,201 @@ def require_recoverable(wanted: Wanted, gaps: tuple[Gap, ...], zone: ZoneInfo) -
         return
     latest = gap.since.replace(microsecond=0) - (timedelta(0) if gap.since.microsecond else timedelta(seconds=1))
     after = (
-        f"the next possible target after it is {_both(gap.until + STOP_PRECISION, zone)}"
+        f"the next possible target after it is {phrases.both(gap.until + STOP_PRECISION, zone)}"
         if gap.until
         else "after it nothing can be restored yet: `make wal-resume`"
     )
     raise RefusedError(
-        f"the target {_both(wanted.at, zone)} lies in an interval without point-in-time recovery: its WAL was given up in a "
-        f"WAL emergency ({_both(gap.began, zone)})",
-        f"the last possible target before it is {_both(latest, zone)}; {after}",
+        f"the target {phrases.both(wanted.at, zone)} lies in an interval without point-in-time recovery: its WAL was given "
+        f"up in a WAL emergency ({phrases.both(gap.began, zone)})",
+        f"the last possible target before it is {phrases.both(latest, zone)}; {after}",
     )
 
 
-def _is_on(branch: Branch, backup: Backup) -> bool:
-    if backup.wal_stop is None or backup.lsn_stop is None:
-        return False
-    return branch.holds(timeline_of(backup.wal_stop), parse_lsn(backup.lsn_stop))
+# --- the latest state -------------------------------------------------------------------------------------------------
 
 
-def _plan_of_backup(wanted: Wanted, info: Info, zone: ZoneInfo) -> Plan:
-    backup = info.find(wanted.label or "")
+def _plan_of_latest(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
+    window = max(known.latest, key=lambda w: (w.interval.end, w.backups[-1].stopped), default=None)
+    if window is None:
+        raise _none_on_branch(known, zone)
+    if (hole := next((h for h in known.holes if h.begin >= window.interval.end), None)) is not None:
+        raise RefusedError(
+            f"{phrases.hole(hole)}, so the latest state cannot be restored: recovery would end there without a word, at "
+            f"{phrases.until(window, zone)}, and what was committed after that would be lost",
+            "; ".join((*phrases.at_hand(hole, known.at_hand), phrases.up_to_its_end(window, zone))),
+        )
+    target = RestoreTarget("default", timeline=wanted.timeline)
+    return Plan(wanted, window.backups[-1], target, known.branch.timeline, window=window)
+
+
+def _none_on_branch(known: Known, zone: ZoneInfo) -> RefusedError:
+    newest = known.info.good()[-1]
+    if known.holes:
+        return RefusedError(
+            f"{phrases.hole(known.holes[0])}, and no backup on timeline {known.branch.timeline} is complete without it",
+            "; ".join((*phrases.at_hand(known.holes[0], known.at_hand), "see `make backup-info`")),
+        )
+    return RefusedError(
+        f"no backup lies on timeline {known.branch.timeline}, the one to follow",
+        f"name a backup: make restore-backup BACKUP_SET={newest.label} (ended {phrases.both(newest.stopped, zone)})",
+    )
+
+
+# --- a backup set -----------------------------------------------------------------------------------------------------
+
+
+def _backup_set(wanted: Wanted, info: Info, zone: ZoneInfo) -> Backup:
+    if wanted.timeline is not None:
+        raise RefusedError("a backup set is restored on its own timeline", "leave TIMELINE out")
+    backup = info.find(wanted.label or "", wanted.repo)
     if backup is None:
-        latest = info.good()[-1]
+        latest = info.good(wanted.repo)[-1]
         raise RefusedError(
             f"there is no backup set {wanted.label!r}",
-            f"the latest one is {latest.label} (ended {_both(latest.stopped, zone)}); `make backup-info` lists all",
+            f"the latest one is {latest.label} (ended {phrases.both(latest.stopped, zone)}); `make backup-info` lists all",
         )
     if backup.has_errors:
         raise RefusedError(f"backup {backup.label} has page checksum errors", "choose another one from `make backup-info`")
-    return Plan(wanted, backup, RestoreTarget("immediate"), timeline_of(backup.wal_stop or "00000001"))
+    return backup
 
 
-def _plan_of_time(wanted: Wanted, backups: tuple[Backup, ...], branch: Branch, now: datetime, zone: ZoneInfo) -> Plan:
-    if wanted.at is None:
-        raise RefusedError("no TARGET given", 'make restore-pitr TARGET="2024-01-01 12:00:00"')
-    if wanted.at > now:
-        raise RefusedError(
-            f"the target {_both(wanted.at, zone)} lies in the future", "for the latest state use `make restore-latest`"
-        )
-    before = [b for b in backups if b.stopped + STOP_PRECISION <= wanted.at]
-    if not before:
-        raise RefusedError(
-            f"the target {_both(wanted.at, zone)} lies before the end of the earliest backup",
-            f"the earliest possible target is {_both(backups[0].stopped + STOP_PRECISION, zone)}",
-        )
-    return Plan(wanted, before[-1], RestoreTarget("time", wanted.at), branch.timeline)
-
-
-def _both(moment: datetime, zone: ZoneInfo) -> str:
-    utc = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    if zone.key in ("UTC", "Etc/UTC"):
-        return utc
-    return f"{utc} ({moment.astimezone(zone):%Y-%m-%d %H:%M:%S %Z})"
-
-
-def sources(info: Info, zone: ZoneInfo) -> str:
-    """Return which repositories were read, and how far back each of them reaches."""
-    parts = [
-        f"repository {window.repo} reaches back to {_both(window.earliest, zone)}" for window in reach.windows(info, None)
-    ]
-    parts += [f"repository {r.key} CANNOT BE READ" for r in info.repositories if not r.is_usable]
-    return "; ".join(parts)
-
-
-def describe(plan: Plan, now: datetime, zone: ZoneInfo, gaps: tuple[Gap, ...] = ()) -> tuple[tuple[str, str], ...]:
-    """Return the plan in words, as (name, text) pairs."""
-    going_on = next((gap for gap in gaps if not gap.is_released), None)
-    backup = plan.backup
-    base = f"{backup.kind} backup {backup.label}, ended {_both(backup.stopped, zone)}, repository {backup.repo}"
-    if plan.wanted.verb == "latest":
-        to, lost = (
-            "the latest state: every archived transaction, and WAL that never reached the archive",
-            "nothing that is readable",
-        )
-        if going_on is not None:
-            to = f"the end of the archive, {_both(going_on.since, zone)}"
-            lost = "EVERYTHING committed after that: a WAL emergency is on, and nothing was archived or backed up since"
-    elif plan.wanted.verb == "backup":
-        to = f"the moment this backup became consistent, {_both(backup.stopped, zone)}"
-        lost = "everything committed after it"
-    else:
-        at = plan.wanted.at or now
-        ago = str(now - at).split(".", maxsplit=1)[0]
-        to, lost = f"{_both(at, zone)}, {ago} ago", "everything committed after that moment"
-    return (
-        ("restore to", to),
-        ("from", base),
-        ("is lost", lost),
-        *(("no recovery", recovery_gap.sentence(gap, lambda moment: _both(moment, zone))) for gap in gaps),
-        ("timeline", f"follows {plan.timeline}; a new one begins when the database opens"),
+def _plan_of_backup(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
+    backup = backup_for(wanted, known.info, zone)
+    target = RestoreTarget("immediate")
+    if backup.wal_stop is None or backup.lsn_stop is None:  # nobody can tell what it needs
+        return Plan(wanted, backup, target, known.branch.timeline)
+    window = next((w for w, each in pairs(known.windows) if each.label == backup.label), None)
+    if window is not None:
+        own = next(each for each in window.backups if each.label == backup.label)
+        return Plan(wanted, own, target, wal.timeline_of(own.wal_stop or "00000001"), window=window)
+    hole = next((h for h in known.holes if any(cut.label == backup.label for cut in h.cuts)), None)
+    lack = phrases.hole(hole) if hole else "the archive lacks WAL of it"
+    others = [b for b in sorted(known.info.good(wanted.repo), key=lambda b: abs(b.stopped - backup.stopped))
+              if any(b in w.backups for w in known.windows)]  # fmt: skip
+    nearest = f"the nearest one that can is {others[0].label}" if others else "see `make backup-info`"
+    at_hand = phrases.at_hand(hole, known.at_hand) if hole else ()
+    raise RefusedError(
+        f"{lack}, and without it backup {backup.label} cannot become consistent", "; ".join((*at_hand, nearest))
     )
+
+
+# --- a moment ---------------------------------------------------------------------------------------------------------
+
+
+def _plan_of_time(wanted: Wanted, known: Known, now: datetime, zone: ZoneInfo) -> Plan:
+    at = wanted.at
+    if at is None:
+        raise RefusedError("no TARGET given", 'make restore-pitr TARGET="2024-01-01 12:00:00"')
+    if at > now:
+        raise RefusedError(
+            f"the target {phrases.both(at, zone)} lies in the future", "for the latest state use `make restore-latest`"
+        )
+    if not known.windows:
+        raise _none_on_branch(known, zone)
+    for window, backup in pairs(known.windows):
+        if backup.stopped + STOP_PRECISION <= at and _reaches_moment(known, window, at):
+            target = RestoreTarget("time", at, is_exclusive=wanted.is_exclusive, timeline=wanted.timeline)
+            notes = _notes_of_time(known, window)
+            return Plan(wanted, backup, target, known.branch.timeline, window=window, notes=notes)
+    raise _no_such_moment(known, at, zone)
+
+
+def _reaches_moment(known: Known, window: Window, at: datetime) -> bool:
+    if known.is_open(window):
+        return True
+    if window.until is not None:
+        return at < window.until
+    later = [w.earliest for w in known.windows if w.interval.begin > window.interval.end]
+    return at < min(later, default=at + JUST_BEFORE)
+
+
+def _notes_of_time(known: Known, window: Window) -> tuple[str, ...]:
+    if window.until is None and not known.is_open(window):
+        return ("nobody could look into the last WAL, so whether a commit follows the target is not known",)
+    return ()
+
+
+def _no_such_moment(known: Known, at: datetime, zone: ZoneInfo) -> RefusedError:
+    earliest = min(window.earliest for window in known.windows)
+    if at < earliest:
+        return RefusedError(
+            f"the target {phrases.both(at, zone)} lies before the end of the earliest backup",
+            f"the earliest possible target is {phrases.both(earliest, zone)}",
+        )
+    before = max((w for w in known.windows if w.earliest <= at), key=lambda w: (w.interval.end, w.last_moment or w.earliest))
+    after = min((w.earliest for w in known.windows if w.earliest > at), default=None)
+    hole = known.hole_after(before)
+    hints = phrases.nearest(before, after, zone)
+    if hole is not None:
+        return RefusedError(
+            f"{phrases.hole(hole)}, and the target {phrases.both(at, zone)} lies behind it",
+            "; ".join((*phrases.at_hand(hole, known.at_hand), *hints)),
+        )
+    return RefusedError(
+        f"the target {phrases.both(at, zone)} lies after the last transaction in the archive "
+        f"({phrases.until(before, zone)}): recovery would not find it",
+        "; ".join((*hints, "for the latest state use `make restore-latest`")),
+    )
+
+
+# --- a position, a transaction, a name --------------------------------------------------------------------------------
+
+
+def _plan_of_place(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
+    if wanted.kind == "name" and wanted.is_exclusive:
+        raise RefusedError("a restore point has no before", "EXCLUSIVE=yes goes with a time, an LSN or a transaction")
+    if not known.windows:
+        raise _none_on_branch(known, zone)
+    target = RestoreTarget(wanted.kind, value=wanted.value, is_exclusive=wanted.is_exclusive, timeline=wanted.timeline)
+    if wanted.kind != "lsn" and known.point is None:
+        return _plan_of_unseen(wanted, known, target)
+    lsn = wal.parse_lsn(wanted.value or "") if wanted.kind == "lsn" else known.point.lsn if known.point else 0
+    if known.point is not None and not known.branch.holds(known.point.timeline, lsn):
+        raise RefusedError(
+            f"{known.point.what} lies on timeline {known.point.timeline}, and timeline {known.branch.timeline} is followed, "
+            "which began before it",
+            f"follow that one: TIMELINE={known.point.timeline}",
+        )
+    for window, backup in pairs(known.windows):
+        stopped = wal.parse_lsn(backup.lsn_stop or "")
+        if stopped + wanted.is_exclusive <= lsn and _reaches_position(known, window, lsn):
+            notes = (known.point.what,) if known.point else ()
+            return Plan(wanted, backup, target, known.branch.timeline, window=window, notes=notes)
+    raise _no_such_position(wanted, known, lsn, zone)
+
+
+def _reaches_position(known: Known, window: Window, lsn: int) -> bool:
+    if known.is_open(window):
+        return True
+    last = window.end.record if window.end is not None and window.end.record is not None else window.interval.end - 1
+    return lsn <= (last if known.point is None else window.interval.end)
+
+
+def _plan_of_unseen(wanted: Wanted, known: Known, target: RestoreTarget) -> Plan:
+    what = f"transaction {wanted.value}" if wanted.kind == "xid" else f"restore point {wanted.value!r}"
+    newest, backup = next(pairs(known.windows))
+    if not known.is_open(newest):
+        raise RefusedError(
+            f"{what} is not in the archive ({known.searched})",
+            '`salespider-backup restore-point --list` shows the names; or restore to a moment: TARGET="2024-01-01 12:00:00"',
+        )
+    note = f"{what} is not in the archive ({known.searched}); it is looked for again in the WAL that is archived first"
+    return Plan(wanted, backup, target, known.branch.timeline, window=newest, notes=(note,))
+
+
+def _no_such_position(wanted: Wanted, known: Known, lsn: int, zone: ZoneInfo) -> RefusedError:
+    what = f"the position {wanted.value}" if known.point is None else known.point.what
+    first = min(window.interval.begin for window in known.windows)
+    if lsn <= first:
+        earliest = phrases.both(min(window.earliest for window in known.windows), zone)
+        return RefusedError(
+            f"{what} lies before the end of the earliest backup",
+            f"the earliest possible target is TARGET_TYPE=lsn TARGET={wal.format_lsn(first)} (ended {earliest})",
+        )
+    before = max((w for w in known.windows if w.interval.begin <= lsn), key=lambda w: w.interval.end)
+    after = min((w.interval.begin for w in known.windows if w.interval.begin > lsn), default=None)
+    hole = known.hole_after(before)
+    reason = f"{phrases.hole(hole)}, and {what} lies behind it" if hole else f"{what} lies behind the end of the archive"
+    at_hand = phrases.at_hand(hole, known.at_hand) if hole else ()
+    return RefusedError(reason, "; ".join((*at_hand, *phrases.nearest_positions(before, after))))

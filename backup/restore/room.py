@@ -19,18 +19,23 @@ WAL_BYTES: Final = 96_000_000
 
 @dataclass(frozen=True)
 class Room:
-    """The restored cluster takes `needed_bytes`, the volume has `free_bytes`."""
+    """The restored cluster takes `needed_bytes`, the volume has `free_bytes`; None when that cannot be told."""
 
     needed_bytes: int
-    free_bytes: int
+    free_bytes: int | None
 
     @property
     def is_enough(self) -> bool:
         """Tell whether both clusters fit, with a reserve for the live one."""
-        return self.needed_bytes + RESERVE_BYTES <= self.free_bytes
+        return self.free_bytes is None or self.needed_bytes + RESERVE_BYTES <= self.free_bytes
+
+    @property
+    def free(self) -> str:
+        """What is free, in words."""
+        return "an unknown space" if self.free_bytes is None else human_bytes(self.free_bytes)
 
 
-def room(database_bytes: int, free_bytes: int) -> Room:
+def room(database_bytes: int, free_bytes: int | None) -> Room:
     """Return what restoring a database of this size beside the live one takes."""
     return Room(database_bytes + database_bytes // 20 + WAL_BYTES, free_bytes)
 
@@ -39,7 +44,7 @@ def require(found: Room) -> None:
     """Do nothing when there is room. Raises RefusedError otherwise."""
     if not found.is_enough:
         raise RefusedError(
-            f"the database's volume has {human_bytes(found.free_bytes)} free; a second cluster beside the live one takes "
+            f"the database's volume has {found.free} free; a second cluster beside the live one takes "
             f"{human_bytes(found.needed_bytes + RESERVE_BYTES)}",
             "free some space (`make restore-cleanup` removes what earlier restores have kept), or give IN_PLACE=yes: "
             "it overwrites the old database, which cannot be undone",
@@ -58,7 +63,7 @@ def describe(mode: Mode, found: Room, keep_days: int) -> tuple[tuple[str, str], 
             "how",
             "beside: the database goes on while another one is restored and proven; then they are swapped, in seconds",
         ),
-        ("space", f"{human_bytes(found.needed_bytes)} of the {human_bytes(found.free_bytes)} that are free"),
+        ("space", f"{human_bytes(found.needed_bytes)} of the {found.free} that are free"),
         ("is kept", f"the old database for {keep_days} days (`make restore-undo` brings it back), and every backup"),
     )
 

@@ -11,16 +11,15 @@ A kept directory stays until a restore has succeeded, so that a second attempt a
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from backup.restore.timeline import Branch
+from backup.ledger import wal
+from backup.ledger.timelines import Branch
 
-_SEGMENT = re.compile(r"[0-9A-F]{24}")
 _KEPT_PREFIX = "salvage-"
 _CLEAN_MARK = "stopped-cleanly"
 
@@ -88,23 +87,21 @@ def unarchived(kept: Path, *, stopped_cleanly: bool = False) -> tuple[Path, ...]
     WAL of its own and without a `.done` mark, the unfinished last one included.
     """
     marks = kept / "archive_status"
-    segments = (entry for entry in sorted(kept.iterdir()) if _SEGMENT.fullmatch(entry.name))
+    segments = (entry for entry in sorted(kept.iterdir()) if wal.SEGMENT.fullmatch(entry.name))
     if stopped_cleanly or (kept / _CLEAN_MARK).exists():
         return tuple(segment for segment in segments if (marks / f"{segment.name}.ready").exists())
-    return tuple(
-        segment for segment in segments if not (marks / f"{segment.name}.done").exists() and _holds_own_wal(segment)
-    )
+    return tuple(segment for segment in segments if not (marks / f"{segment.name}.done").exists() and holds_own_wal(segment))
 
 
-def _holds_own_wal(segment: Path) -> bool:
+def holds_own_wal(segment: Path) -> bool:
+    """Tell whether a segment's first page is its own: one that was only preallocated or recycled says otherwise."""
     with segment.open("rb") as file:
         head = file.read(_PAGE_HEADER.size)
         size = os.fstat(file.fileno()).st_size
     if len(head) < _PAGE_HEADER.size or size == 0:
         return False
     _magic, _flags, timeline, address = _PAGE_HEADER.unpack(head)
-    log, number = int(segment.name[8:16], 16), int(segment.name[16:], 16)
-    return bool(timeline == int(segment.name[:8], 16) and address == (log << 32) + number * size)
+    return bool(timeline == wal.timeline_of(segment.name) and address == wal.begin_of(segment.name, size))
 
 
 def is_of(segment: Path, system_id: int) -> bool:
@@ -148,10 +145,8 @@ def hand_over(segments: Iterable[Path], pgdata: Path, branch: Branch, system_id:
     for segment in segments:
         if system_id is not None and not is_of(segment, system_id):
             continue
-        left_at = branch.left_at.get(int(segment.name[:8], 16), 0)
-        log, number = int(segment.name[8:16], 16), int(segment.name[16:], 16)
-        size = segment.stat().st_size
-        if (log << 32) + (number + 1) * size > left_at:
+        left_at = branch.left_at.get(wal.timeline_of(segment.name), 0)
+        if wal.end_of(segment.name, segment.stat().st_size) > left_at:
             continue
         target = pgdata / "pg_wal" / segment.name
         unfinished = target.with_name(f"{segment.name}.copy")

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from backup.emergency import words
+from backup.ledger.wal import segment_number
 from backup.notice import Fact, is_worse
 from backup.units import human_bytes, human_duration
 from backup.watch.memory import Elapsed, Memory, Stall
-from backup.watch.readings import Over, Sample, Standing, WalReading, segment_number
+from backup.watch.readings import Over, Sample, Standing, WalReading
 from backup.watch.refusals import Refusals
 from contract import events
 from contract.severity import Severity

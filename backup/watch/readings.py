@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
 
 from backup.emergency import lever
 from backup.emergency.lever import Lever
+from backup.ledger.wal import segment_number
 from backup.notice import Fact
 from backup.watch.refusals import Refusals
 from contract.severity import Severity
-
-_SEGMENT: Final = re.compile(r"[0-9A-F]{24}")
-_LOG_BYTES: Final = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,6 @@ class WalReading:
     def archived_segment(self) -> int | None:
         """The number of the segment that was archived last, counted from the beginning of the WAL."""
         return segment_number(self.last_archived_wal, self.segment_bytes)
-
-
-def segment_number(name: str | None, segment_bytes: int) -> int | None:
-    """Return the number of a WAL segment by its file's name; None for a timeline's history, or no name."""
-    if name is None or not _SEGMENT.match(name):
-        return None
-    return int(name[8:16], 16) * (_LOG_BYTES // segment_bytes) + int(name[16:24], 16)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from backup import jobs
-from backup.restore import command
+from backup.ledger.timelines import FIRST
+from backup.ledger.wal import parse_lsn
+from backup.restore import choosing, knowledge
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
-from backup.restore.plan import STOP_PRECISION, Wanted, make_plan
-from backup.restore.timeline import FIRST, parse_lsn
+from backup.restore.plan import STOP_PRECISION, RefusedError, Wanted
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 
 
@@ -35,9 +36,7 @@ def restore(site: Site, wanted: Wanted, number: int = 1) -> Restored:
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
         info = jobs.read_info(deployment)
         steps.settle(info.present_cluster(1), archive_must_be_complete=wanted.verb == "pitr")
-        info = jobs.read_info(deployment)
-        branch = command.newest_branch(info)
-        plan = make_plan(wanted, info, branch, datetime.now(UTC), deployment.zone)
+        plan, _ = choosing.planned(deployment, wanted, jobs.read_info(deployment), settled=True)
         return steps.run(plan, f"test-{number}")
 
 
@@ -147,7 +146,7 @@ def test_a_backup_set_brings_back_its_own_state(encrypted: Site) -> None:
 
 def test_the_newest_branch_is_read_from_the_encrypted_archive_and_followed(encrypted: Site) -> None:
     with encrypted.deployment() as deployment:
-        assert command.newest_branch(jobs.read_info(deployment)) == FIRST
+        assert knowledge.gather(deployment, Wanted("latest"), jobs.read_info(deployment)).branch == FIRST
     fill(encrypted, 100)
     before = moment(encrypted)
     fill(encrypted, 11)
@@ -157,9 +156,8 @@ def test_the_newest_branch_is_read_from_the_encrypted_archive_and_followed(encry
     fill(encrypted, 7)
     encrypted.switch_wal()
     with encrypted.deployment() as deployment:
-        info = jobs.read_info(deployment)
-        branch = command.newest_branch(info)
-        plan = make_plan(Wanted("latest"), info, branch, datetime.now(UTC), deployment.zone)
+        plan, known = choosing.planned(deployment, Wanted("latest"), jobs.read_info(deployment))
+        branch = known.branch
     assert (branch.timeline, list(branch.left_at)) == (2, [1])
     assert 0 < branch.left_at[1] < parse_lsn(encrypted.sql("SELECT pg_current_wal_lsn()"))
     assert plan.backup.label != abandoned
@@ -176,8 +174,7 @@ def test_a_restore_that_pgbackrest_refuses_leaves_the_old_database_running(encry
     with encrypted.deployment() as deployment:
         server = LocalServer(encrypted)
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
-        info = jobs.read_info(deployment)
-        plan = make_plan(Wanted("latest"), info, FIRST, datetime.now(UTC), deployment.zone)
+        plan, _ = choosing.planned(deployment, Wanted("latest"), jobs.read_info(deployment))
         manifest.chmod(0)
         manifest.with_name("backup.manifest.copy").chmod(0)
         with pytest.raises(UndoneError):
@@ -205,14 +202,11 @@ def test_an_archive_that_cannot_be_read_during_recovery_is_diagnosed_and_gone_on
     assert rows(encrypted) == 100
 
 
-def test_a_moment_that_recovery_cannot_reach_is_diagnosed(encrypted: Site) -> None:
+def test_a_moment_behind_the_last_commit_in_the_archive_is_refused_before_anything_stops(encrypted: Site) -> None:
     fill(encrypted, 100)
     encrypted.switch_wal()
     encrypted.stop()
-    with pytest.raises(IncompleteError) as incomplete:
+    with pytest.raises(RefusedError, match=r"lies after the last transaction in the archive"):
         restore(encrypted, Wanted("pitr", at=moment(encrypted)))
-    assert incomplete.value.message == (
-        "recovery: no transaction after the target was found in the archive; THE DATABASE IS DOWN"
-    )
     restore(encrypted, Wanted("latest"), 2)
     assert rows(encrypted) == 100

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from backup import jobs
-from backup.restore import aftercare, command, transaction
+from backup.restore import aftercare, branches, choosing, transaction
 from backup.restore.in_place import InPlaceRestore, Restored
-from backup.restore.plan import STOP_PRECISION, Wanted, make_plan
+from backup.restore.plan import STOP_PRECISION, Wanted
 from backup.restore.switch import PutBackError, Switch
 from backup.restore.transaction import Back, BesideRestore, Wish
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
@@ -38,11 +38,10 @@ def restore(site: Site, wanted: Wanted, number: int = 1, *, check_indexes: bool 
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
         steps.settle(info.present_cluster(1), archive_must_be_complete=wanted.verb == "pitr")
         info = jobs.read_info(deployment)
-        branch = command.newest_branch(info)
-        plan = make_plan(wanted, info, branch, datetime.now(UTC), deployment.zone)
+        plan, _ = choosing.planned(deployment, wanted, info, settled=True)
         of = info.cluster_of(plan.backup)
         assert of is not None
-        wish = Wish(plan, of.system_id, branch.timeline, check_indexes)
+        wish = Wish(plan, of.system_id, branches.newest(info).timeline, check_indexes)
         return BesideRestore(deployment, server, print, print).run(wish, f"20260304-12000{number}", "a test")
 
 
@@ -50,7 +49,7 @@ def undo(site: Site, number: int) -> Restored:
     with site.deployment() as deployment:
         server = LocalServer(site)
         kept = transaction.undoable(deployment, aftercare.kept_clusters(site.volume))
-        newest = command.newest_branch(jobs.read_info(deployment)).timeline
+        newest = branches.newest(jobs.read_info(deployment)).timeline
         swap = transaction.way_back(deployment, Back(kept, newest, (1,), deployment.zone), f"20260304-12000{number}", server)
         return transaction.restored(Switch(deployment, server, print, print).finish(swap))
 

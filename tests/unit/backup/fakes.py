@@ -221,6 +221,14 @@ class FakePostgres(Postgres):
         self._answer()
         return self.size
 
+    def written_timeline(self) -> int:
+        self._answer()
+        return self.timeline
+
+    def restore_point(self, name: str) -> tuple[int, str, int, datetime]:
+        self._answer()
+        return self.system_id, "0/5000148", self.timeline, NOON
+
     def archiver(self) -> Archiver:
         self._answer()
         failed = "000000010000000000000006" if self.failed_at else None
@@ -344,6 +352,7 @@ def make_backup(label: str = "20260301-020000F", **given: Any) -> pgbackrest.Bac
         "stopped": stopped,
         "wal_start": "000000010000000000000002",
         "wal_stop": "000000010000000000000002",
+        "lsn_start": "0/2000028",
         "lsn_stop": "0/2000100",
         "database_bytes": 30_000_000,
         "copied_bytes": 30_000_000,
@@ -418,7 +427,7 @@ def _backup_json(backup: pgbackrest.Backup) -> dict[str, Any]:
         "database": {"id": backup.cluster_id, "repo-key": backup.repo},
         "timestamp": {"start": int(backup.started.timestamp()), "stop": int(backup.stopped.timestamp())},
         "archive": {"start": backup.wal_start, "stop": backup.wal_stop},
-        "lsn": {"start": "0/2000028", "stop": backup.lsn_stop},
+        "lsn": {"start": backup.lsn_start, "stop": backup.lsn_stop},
         "info": {
             "size": backup.database_bytes,
             "delta": backup.copied_bytes,
@@ -446,6 +455,22 @@ STORED = json.dumps(
 ).encode()
 """The answer of `repo-ls` when the segment that was asked for is in the archive."""
 
+UNBROKEN = tuple(f"0000000100000000000000{number:02X}" for number in range(1, 33))
+"""The segments of an archive in which nothing is missing."""
+
+
+def archive_json(*names: str) -> bytes:
+    """The answer of `repo-ls --recurse` for an archive that holds these segments and history files."""
+    files = {
+        name if name.endswith(".history") else f"{name[:16]}/{name}-3aaa6ab7f7fa24d981f6f2a785273180f6da1b0c.lz4": {
+            "type": "file",
+            "size": 69376,
+        }
+        for name in names
+    }
+    return json.dumps({".": {"type": "path"}, **files}).encode()
+
+
 OPENS = process.Captured(0, b"[backrest]\nbackrest-format=5\n", "")
 """The answer for an info file that the configured passphrase opens."""
 
@@ -462,6 +487,7 @@ class FakePgbackrest:
     info_files: dict[str, process.Captured] = field(default_factory=dict)
     captured: dict[str, process.Captured] = field(default_factory=dict)
     segment_answer: process.Captured = field(default_factory=lambda: process.Captured(0, STORED, ""))
+    archive: tuple[str, ...] = UNBROKEN
     wal_dump: bytes = b"rmgr: XLOG desc: SWITCH\n"
     ran: list[tuple[str, ...]] = field(default_factory=list)
     limits: list[process.Limits] = field(default_factory=list)
@@ -506,6 +532,8 @@ class FakePgbackrest:
             Path(argv[-1]).touch()
         if {"archive-get", "expire"} & set(argv):  # the latter with --dry-run
             return process.Captured(0, b"", "")
+        if "--recurse" in argv:
+            return process.Captured(0, archive_json(*self.archive), "")
         if argv[-1].startswith("archive/"):  # `repo-ls`, the last proof of a backup
             return self.segment_answer
         assert "info" in argv, argv

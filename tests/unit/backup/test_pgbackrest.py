@@ -156,6 +156,7 @@ def test_a_real_answer_is_read_whole() -> None:
         prior="20261121-011108F",
         system_id=7710425701430951955,
         version="17",
+        lsn_start="0/12000028",
     )
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from backup.emergency import archive_end, begin, lever, resume
+from backup.emergency import begin, lever, resume
 from backup.emergency.resume import StaysError
 from backup.process import Captured
 from backup.state.gaps import Gaps
@@ -103,11 +103,6 @@ def test_without_a_commit_it_looks_further_back(world: World, engine: FakePgback
     assert found.since == NOON - timedelta(minutes=1)
     asked = [argv[-2] for argv in engine.ran if "archive-get" in argv]
     assert asked[:3] == ["000000010000000000000005", "000000010000000000000004", "000000010000000000000003"]
-
-
-def test_the_segment_before_the_first_of_a_log_is_the_last_of_the_one_before() -> None:
-    assert archive_end.before("000000010000000200000000", 16 << 20) == "0000000100000001000000FF"
-    assert archive_end.before("000000010000000200000000", 64 << 20) == "00000001000000010000003F"
 
 
 def test_a_dead_repository_leaves_everything_as_it_is(world: World, engine: FakePgbackrest, said: list[str]) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
 from collections.abc import Callable
 
 import pytest
 
 from backup import __main__ as entry
-from backup import identity, jobs, oplock, process
+from backup import identity, oplock
 from backup.deployment import Deployment
 from backup.pgbackrest import Cluster
 from backup.postgres import Server
@@ -18,7 +17,6 @@ from backup.restore import command as module
 from backup.restore import journal_file, room
 from backup.restore.in_place import Restored
 from backup.restore.plan import Wanted
-from backup.restore.timeline import FIRST, Branch
 from backup.restore.transaction import BesideRestore, Wish, request
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
@@ -36,8 +34,11 @@ from tests.unit.backup.restore.test_journal import make_swap
 from tests.unit.backup.restore.test_switch import make_cluster
 
 FULL = make_backup("20260301-020000F")
+COMMIT = (
+    b"rmgr: Transaction len (rec/tot):     34/    34, tx:        746, lsn: 0/05000148, prev 0/05000110, "
+    b"desc: COMMIT 2026-03-04 11:59:59.500000 UTC\n"
+)
 CURRENT = "000000010000000000000005"
-NO_HISTORY = process.Captured(0, b"{}", "")
 
 Type = Callable[..., tuple[int, str, str]]
 
@@ -69,7 +70,7 @@ def beside(
     capsys: pytest.CaptureFixture[str],
 ) -> Type:
     """Type a restore, of a running database with one backup; return exit code and both streams."""
-    engine.info, engine.captured = make_info(FULL), {"repo-ls": NO_HISTORY}
+    engine.info, engine.wal_dump = make_info(FULL), COMMIT
     wal = world.volumes.pgdata / "pg_wal"
     wal.mkdir(parents=True)
     (wal / CURRENT).write_bytes(wal_segment(CURRENT))
@@ -89,10 +90,6 @@ def beside(
 def restored(world: World, *lines: str) -> Reply:
     """A pgbackrest that restores: the old WAL is gone afterwards."""
     return Reply(lines=lines, does=(world.volumes.pgdata / "pg_wal" / CURRENT).unlink)
-
-
-def listing(*names: str) -> process.Captured:
-    return process.Captured(0, json.dumps({name: {"type": "file"} for name in names}).encode(), "")
 
 
 # --- success ----------------------------------------------------------------------------------------------------------
@@ -286,37 +283,6 @@ def test_while_a_backup_runs_the_restore_waits_and_says_so(
     assert out.startswith("waiting for the full backup (schedule) (since ")
     assert err.startswith("operation lock: held by full backup (schedule)")
     assert engine.ran == []
-
-
-# --- timelines --------------------------------------------------------------------------------------------------------
-
-
-def test_an_archive_without_history_files_is_the_first_branch(engine: FakePgbackrest) -> None:
-    engine.captured = {"repo-ls": NO_HISTORY}
-    assert module.newest_branch(make_info(FULL)) == FIRST
-
-
-def test_without_an_archive_nothing_is_asked(engine: FakePgbackrest) -> None:
-    assert module.newest_branch(make_info(FULL, archive=())) == FIRST
-    assert engine.ran == []
-
-
-def test_the_newest_history_file_is_read(engine: FakePgbackrest) -> None:
-    newest = "archive/salespider/17-1/00000003.history"
-    engine.captured = {
-        "repo-ls": listing("00000002.history", "00000003.history"),
-        newest: process.Captured(0, b"1\t0/6000000\tno reason\n\n2\t0/A000000\tno reason\n", ""),
-    }
-    assert module.newest_branch(make_info(FULL)) == Branch(3, {1: 0x6000000, 2: 0xA000000})
-
-
-@pytest.mark.parametrize("failing", ["repo-ls", "repo-get"])
-def test_a_history_that_cannot_be_read_is_an_error_and_not_the_first_branch(engine: FakePgbackrest, failing: str) -> None:
-    engine.captured = {"repo-ls": listing("00000002.history"), failing: process.Captured(49, b"", "no route")}
-    with pytest.raises(jobs.RepositoryError) as error:
-        module.newest_branch(make_info(FULL))
-    assert error.value.message == "the archive's history cannot be read (host-connect)"
-    assert error.value.hint == "the repository's host cannot be reached: check name and network"
 
 
 # --- beside, and the verbs around it ----------------------------------------------------------------------------------

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from backup.emergency.gap import Gap
+from backup.ledger import wal
+from backup.ledger.archive import Archive, Fault
+from backup.ledger.timelines import FIRST, Branch
 from backup.pgbackrest import Backup, Info, RepositoryStatus, RestoreTarget
-from backup.restore import plan
-from backup.restore.plan import Plan, RefusedError, Verb, Wanted, describe, make_plan, parse_target
-from backup.restore.timeline import FIRST, Branch
+from backup.restore import phrases, plan, words
+from backup.restore.plan import Plan, RefusedError, Verb, Wanted, make_plan
+from backup.restore.window import End, Known, Point, windows
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, make_backup, make_info
 
@@ -29,83 +30,42 @@ def utc(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
-def planned(wanted: Wanted, info: Info, branch: Branch = FIRST, now: datetime = NOON, zone: ZoneInfo = UTC_ZONE) -> Plan:
-    return make_plan(wanted, info, branch, now, zone)
+SIZE = 16 << 20
+
+
+def archive(*missing: int, faults: tuple[Fault, ...] = (), last: int = 10) -> Archive:
+    """An archive with the segments 1 to 10 of timelines 1 to 3, without those that are missing."""
+    numbers = frozenset(range(1, last + 1)) - {*missing, *(fault.number for fault in faults)}
+    return Archive(SIZE, dict.fromkeys((1, 2, 3), numbers), faults)
+
+
+def known(info: Info, branch: Branch = FIRST, *archives: Archive, until: datetime | None = None, **given: object) -> Known:
+    """What is known of repositories with these archives, the first one's for every repository that has none."""
+    held = archives or (archive(),)
+    by_repo = {key: held[min(place, len(held) - 1)] for place, key in enumerate(plan.readable(info))}
+    found, holes = windows(by_repo, branch, info.good())
+    ends = given.pop("ends", {})
+    assert isinstance(ends, dict)
+    found = tuple(replace(w, end=ends.get(w.interval.end // SIZE, End(until, None) if until else None)) for w in found)
+    return Known(info, branch, found, found, holes, **given)  # type: ignore[arg-type]
+
+
+def planned(
+    wanted: Wanted, info: Info, branch: Branch = FIRST, now: datetime = NOON, zone: ZoneInfo = UTC_ZONE, **given: object
+) -> Plan:
+    plan.require_readable(wanted, info)
+    plan.backup_for(wanted, info, zone)
+    archives = given.pop("archives", ())
+    return make_plan(wanted, known(info, branch, *archives, **given), now, zone)  # type: ignore[misc,arg-type]
 
 
 def refusal(
-    wanted: Wanted, info: Info, branch: Branch = FIRST, now: datetime = NOON, zone: ZoneInfo = UTC_ZONE
+    wanted: Wanted, info: Info, branch: Branch = FIRST, now: datetime = NOON, zone: ZoneInfo = UTC_ZONE, **given: object
 ) -> tuple[str, str]:
     with pytest.raises(RefusedError) as refused:
-        planned(wanted, info, branch, now, zone)
+        planned(wanted, info, branch, now, zone, **given)
     assert refused.value.exit_code is Exit.RESTORE_REFUSED
     return refused.value.message, refused.value.hint
-
-
-# --- what the operator typed ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("text", "zone", "moment"),
-    [
-        ("2026-01-15 12:00:00", UTC_ZONE, "2026-01-15 12:00:00"),
-        ("2026-01-15 12:00:00", BERLIN, "2026-01-15 11:00:00"),
-        ("2026-07-15 12:00:00", BERLIN, "2026-07-15 10:00:00"),
-        ("  2026-01-15 12:00  ", UTC_ZONE, "2026-01-15 12:00:00"),
-        ("2026-01-15", UTC_ZONE, "2026-01-15 00:00:00"),
-        ("2026-01-15T12:00:00Z", BERLIN, "2026-01-15 12:00:00"),
-        ("2026-01-15T12:00:00.25+02:00", BERLIN, "2026-01-15 10:00:00.25"),
-        ("2026-01-15 12:00:00+05:30", BERLIN, "2026-01-15 06:30:00"),
-        ("2026-01-15 12:00:00 +02:00", BERLIN, "2026-01-15 10:00:00"),
-        ("2026-01-15 12:00:00.123456", UTC_ZONE, "2026-01-15 12:00:00.123456"),
-        ("2026-10-25 02:30:00+02:00", BERLIN, "2026-10-25 00:30:00"),
-        ("2026-10-25 02:30:00+01:00", BERLIN, "2026-10-25 01:30:00"),
-    ],
-)
-def test_a_time_is_read_as_it_is_written_and_local_without_an_offset(text: str, zone: ZoneInfo, moment: str) -> None:
-    assert parse_target(text, zone) == utc(moment)
-
-
-@pytest.mark.parametrize("text", ["", "yesterday", "10 minutes ago", "2026-13-01 00:00", "1767225600", "12:00", "NaT"])
-def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        parse_target(text, UTC_ZONE)
-    assert refused.value.message == f"restore refused: TARGET is not a time: {text!r}"
-    assert refused.value.hint == 'write it as "2024-01-01 12:00:00", with an offset if you like ("… +02:00")'
-
-
-@pytest.mark.parametrize(
-    ("case", "text", "both"),
-    [
-        (
-            "the hour that comes twice",
-            "2026-10-25 02:30:00",
-            "2026-10-25 02:30:00+01:00 or 2026-10-25 02:30:00+02:00",
-        ),
-        (
-            "the hour that is skipped",
-            "2026-03-29 02:30:00",
-            "2026-03-29 01:30:00+01:00 or 2026-03-29 03:30:00+02:00",
-        ),
-    ],
-)
-def test_a_time_in_the_hour_of_a_clock_change_is_refused_with_both_readings(case: str, text: str, both: str) -> None:
-    with pytest.raises(RefusedError) as refused:
-        parse_target(text, BERLIN)
-    assert refused.value.message == f"restore refused: TARGET lies in the hour of a clock change: {text!r}", case
-    assert refused.value.hint == f"add an offset: {both}"
-
-
-@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.timezones()))  # noqa: DTZ001 hypothesis adds the zone
-def test_any_moment_with_an_offset_survives_being_written_down(moment: datetime) -> None:
-    in_utc = moment.astimezone(UTC)
-    assert parse_target(in_utc.isoformat(sep=" "), BERLIN) == in_utc
-
-
-@given(st.text(max_size=30))
-def test_whatever_is_typed_is_a_time_or_refused(text: str) -> None:
-    with contextlib.suppress(RefusedError):
-        assert parse_target(text, BERLIN).tzinfo is UTC
 
 
 # --- the latest state -------------------------------------------------------------------------------------------------
@@ -150,7 +110,7 @@ def test_a_backup_set_ends_where_it_became_consistent_and_leaves_the_tail() -> N
 
 def test_a_backup_set_may_lie_on_an_abandoned_timeline() -> None:
     other = make_backup("20260302-120000F", wal_stop="000000020000000000000009", lsn_stop="0/9000100")
-    made = planned(Wanted("backup", label=other.label), make_info(SUNDAY, other), Branch(3, {1: 0x5000000}))
+    made = planned(Wanted("backup", label=other.label), make_info(SUNDAY, other), Branch(2, {1: 0x5000000}))
     assert made.timeline == 2
 
 
@@ -235,8 +195,8 @@ def test_a_backup_taken_after_the_fork_is_used() -> None:
 
 def test_when_no_backup_lies_on_the_newest_branch_one_can_be_named() -> None:
     assert refusal(Wanted("latest"), make_info(TUESDAY), SECOND) == (
-        "restore refused: no backup lies on timeline 2, the newest in the archive",
-        f"name a backup: make restore-backup BACKUP_SET={TUESDAY.label}",
+        "restore refused: no backup lies on timeline 2, the one to follow",
+        f"name a backup: make restore-backup BACKUP_SET={TUESDAY.label} (ended 2026-03-03 02:00:00 UTC)",
     )
 
 
@@ -246,7 +206,254 @@ def test_a_backup_whose_place_in_the_log_is_unknown_is_only_used_by_name() -> No
     assert planned(Wanted("backup", label=unknown.label), make_info(unknown)).backup == unknown
 
 
+# --- holes, and the end of the archive --------------------------------------------------------------------------------
+
+EARLY = make_backup("20260301-020000F", lsn_stop="0/2000100")
+LATE = make_backup("20260303-020000F", lsn_start="0/7000028", lsn_stop="0/7000100")
+BOTH_INFO = make_info(EARLY, LATE)
+ENDS = {5: End(utc("2026-03-02 10:00:00.25"), 5 * SIZE - 0x100), 11: End(utc("2026-03-04 10:00:00"), 11 * SIZE - 0x100)}
+HOLE = "restore refused: the archive lacks WAL segment 000000010000000000000005"
+
+
+def test_a_moment_behind_a_hole_is_refused_with_the_nearest_on_both_sides() -> None:
+    assert refusal(Wanted("pitr", at=utc("2026-03-02 12:00")), BOTH_INFO, archives=(archive(5),), ends=ENDS) == (
+        f"{HOLE}, and the target 2026-03-02 12:00:00 UTC lies behind it",
+        (
+            "the last possible target before it is 2026-03-02 10:00:00.249999 UTC; "
+            "the next possible target after it is 2026-03-03 02:00:01 UTC"
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "backup"),
+    [("2026-03-02 10:00:00.249999", EARLY), ("2026-03-03 02:00:01", LATE), ("2026-03-04 09:59:59.999999", LATE)],
+)
+def test_the_nearest_targets_are_possible(at: str, backup: Backup) -> None:
+    made = planned(Wanted("pitr", at=utc(at)), BOTH_INFO, archives=(archive(5),), ends=ENDS)
+    assert made.backup == backup
+    assert made.window is not None
+    assert made.window.backups == (backup,)
+
+
+def test_a_moment_after_the_last_commit_is_refused_unless_the_database_still_writes() -> None:
+    wanted = Wanted("pitr", at=utc("2026-03-04 10:00:00"))
+    assert refusal(wanted, BOTH_INFO, ends=ENDS) == (
+        (
+            "restore refused: the target 2026-03-04 10:00:00 UTC lies after the last transaction in the archive "
+            "(2026-03-04 10:00:00 UTC): recovery would not find it"
+        ),
+        (
+            "the last possible target before it is 2026-03-04 09:59:59.999999 UTC; "
+            "for the latest state use `make restore-latest`"
+        ),
+    )
+    assert planned(wanted, BOTH_INFO, ends=ENDS, grows=True).backup == LATE
+
+
+def test_a_database_that_writes_does_not_fill_a_hole() -> None:
+    wanted = Wanted("pitr", at=utc("2026-03-02 12:00"))
+    assert refusal(wanted, BOTH_INFO, archives=(archive(5),), ends=ENDS, grows=True)[0].startswith(HOLE)
+    after = Wanted("pitr", at=utc("2026-03-04 11:00"))
+    assert refusal(after, make_info(EARLY), archives=(archive(5),), ends=ENDS, grows=True)[0].startswith(HOLE)
+
+
+def test_without_a_commit_behind_the_last_backup_there_is_no_moment() -> None:
+    message, hint = refusal(Wanted("pitr", at=utc("2026-03-03 03:00")), BOTH_INFO, ends={11: End(None, None, was_all=True)})
+    assert "lies after the last transaction in the archive (2026-03-03 02:00:00 UTC)" in message
+    assert hint.startswith("the last possible target before it is 2026-03-03 01:59:59.999999 UTC")
+    message, hint = refusal(
+        Wanted("pitr", at=utc("2026-03-03 03:00")), make_info(LATE), ends={11: End(None, None, was_all=True)}
+    )
+    assert hint.startswith(f"before it there is the end of backup {LATE.label}: make restore-backup BACKUP_SET={LATE.label}")
+
+
+def test_where_nobody_could_look_into_the_wal_the_plan_says_so() -> None:
+    made = planned(Wanted("pitr", at=utc("2026-03-04 11:00")), BOTH_INFO)
+    assert made.notes == ("nobody could look into the last WAL, so whether a commit follows the target is not known",)
+    behind = Wanted("pitr", at=utc("2026-03-03 01:00"))
+    assert planned(behind, BOTH_INFO, archives=(archive(5),)).backup == EARLY
+
+
+def test_the_latest_state_over_a_hole_is_refused_and_what_is_before_it_named() -> None:
+    assert refusal(Wanted("latest"), make_info(EARLY), archives=(archive(5),), ends=ENDS) == (
+        (
+            f"{HOLE}, so the latest state cannot be restored: recovery would end there without a word, at "
+            "2026-03-02 10:00:00.250000 UTC, and what was committed after that would be lost"
+        ),
+        "all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET=0/4FFFF00",
+    )
+    lsn = Wanted("pitr", kind="lsn", value="0/4FFFF00")
+    assert planned(lsn, make_info(EARLY), archives=(archive(5),), ends=ENDS).backup == EARLY
+
+
+def test_missing_segments_that_still_lie_in_pg_wal_are_the_first_way() -> None:
+    _, hint = refusal(
+        Wanted("latest"), make_info(EARLY), archives=(archive(5),), at_hand=frozenset({"000000010000000000000005"})
+    )
+    assert hint.startswith("what is missing still lies in pg_wal and can be archived from there: docker exec ")
+    assert "archive-push pg_wal/000000010000000000000005; " in hint
+    _, hint = refusal(
+        Wanted("latest"), make_info(EARLY), archives=(archive(5, 6),), at_hand=frozenset({"000000010000000000000005"})
+    )
+    assert "pg_wal" not in hint
+
+
+def test_the_latest_state_does_not_mind_a_hole_before_a_later_backup() -> None:
+    assert planned(Wanted("latest"), BOTH_INFO, archives=(archive(5),)).backup == LATE
+
+
+def test_a_backup_with_a_hole_in_its_own_wal_is_not_used_and_refused_by_name() -> None:
+    cut = make_backup("20260302-020000F", lsn_start="0/4000028", lsn_stop="0/6000100")
+    info = make_info(EARLY, cut, LATE)
+    at = Wanted("pitr", at=utc("2026-03-03 01:00"))
+    assert refusal(at, info, archives=(archive(5),), ends=ENDS)[0].startswith(HOLE)
+    message, hint = refusal(Wanted("backup", label=cut.label), info, archives=(archive(5),))
+    assert message == f"{HOLE}, and without it backup {cut.label} cannot become consistent"
+    assert hint == f"the nearest one that can is {EARLY.label}"
+    assert planned(Wanted("backup", label=EARLY.label), info, archives=(archive(5),)).backup == EARLY
+
+
+def test_when_a_hole_cuts_every_backup_the_latest_state_is_refused_for_it() -> None:
+    message, _ = refusal(Wanted("latest"), make_info(EARLY), archives=(archive(2),))
+    assert message.endswith("000000000002, and no backup on timeline 1 is complete without it")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        (Fault(1, 5, "empty"), " (a file of it is empty)"),
+        (Fault(1, 5, "duplicate", ("aa", "bb")), " (it is there twice, with the checksums aa and bb)"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong_with_a_file(fault: Fault, why: str) -> None:
+    assert refusal(Wanted("latest"), make_info(EARLY), archives=(archive(faults=(fault,)),))[0].startswith(f"{HOLE}{why}, ")
+
+
+def test_a_hole_in_one_repository_is_filled_from_another() -> None:
+    info = make_info(EARLY, make_backup("20260302-020000F", repo=2))
+    at = Wanted("pitr", at=utc("2026-03-04 09:00"))
+    made = planned(at, info, archives=(archive(5), archive(7)), ends=ENDS)
+    assert (made.backup.repo, made.repositories) == (2, (2, 1))
+
+
+def test_one_repository_alone_is_used_when_it_is_asked_for() -> None:
+    info = make_info(EARLY, make_backup("20260302-020000F", repo=2))
+    only = replace(info, repositories=info.repositories[:1], backups=(EARLY,))
+    made = make_plan(Wanted("latest", repo=1), known(only), NOON, UTC_ZONE)
+    assert (made.backup, made.repositories) == (EARLY, (1,))
+    assert refusal(Wanted("latest", repo=3), info) == (
+        "restore refused: there is no repository 3",
+        "there is 1, 2: REPO=1",
+    )
+
+
+def test_a_timeline_that_is_asked_for_is_followed() -> None:
+    made = planned(Wanted("latest", timeline=2), make_info(SUNDAY, MONDAY, TUESDAY), SECOND)
+    assert (made.target, made.timeline) == (RestoreTarget("default", timeline=2), 2)
+    assert made.target.options() == ("--type=default", "--target-timeline=2")
+    assert refusal(Wanted("backup", label=SUNDAY.label, timeline=2), make_info(SUNDAY))[1] == "leave TIMELINE out"
+
+
+# --- positions, transactions, names -----------------------------------------------------------------------------------
+
+
+def place(kind: str, value: str, *, exclusive: bool = False) -> Wanted:
+    return Wanted("pitr", kind=kind, value=value, is_exclusive=exclusive)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("lsn", "backup"),
+    [("0/2000100", EARLY), ("0/70000FF", EARLY), ("0/7000100", LATE), ("0/AFFFF00", LATE)],
+)
+def test_a_position_starts_from_the_last_backup_that_ended_before_it(lsn: str, backup: Backup) -> None:
+    made = planned(place("lsn", lsn), BOTH_INFO, ends=ENDS)
+    assert (made.backup, made.target) == (backup, RestoreTarget("lsn", value=lsn))
+    assert made.target.options() == ("--type=lsn", f"--target={lsn}", "--target-action=promote")
+
+
+def test_just_before_a_position_needs_a_backup_that_ended_before_that() -> None:
+    made = planned(place("lsn", "0/7000100", exclusive=True), BOTH_INFO, ends=ENDS)
+    assert made.backup == EARLY
+    assert "--target-exclusive" in made.target.options()
+
+
+@pytest.mark.parametrize(
+    ("lsn", "message", "hint"),
+    [
+        (
+            "0/20000FF",
+            "the position 0/20000FF lies before the end of the earliest backup",
+            "the earliest possible target is TARGET_TYPE=lsn TARGET=0/2000100 (ended 2026-03-01 02:00:01 UTC)",
+        ),
+        (
+            "0/6000000",
+            "the archive lacks WAL segment 000000010000000000000005, and the position 0/6000000 lies behind it",
+            "the last possible position before it is 0/4FFFF00; the next one after it is 0/7000100",
+        ),
+        (
+            "0/AFFFF01",
+            "the position 0/AFFFF01 lies behind the end of the archive",
+            "the last possible position before it is 0/AFFFF00",
+        ),
+    ],
+)
+def test_an_impossible_position_is_refused_with_the_nearest(lsn: str, message: str, hint: str) -> None:
+    assert refusal(place("lsn", lsn), BOTH_INFO, archives=(archive(5),), ends=ENDS) == (f"restore refused: {message}", hint)
+
+
+def test_a_position_that_is_still_to_be_archived_is_possible() -> None:
+    assert planned(place("lsn", "0/B000000"), BOTH_INFO, ends=ENDS, grows=True).backup == LATE
+
+
+def test_a_point_starts_from_the_last_backup_before_its_record() -> None:
+    point = Point("restore point 'x'", 1, wal.parse_lsn("0/6000148"), utc("2026-03-02 12:00"))
+    made = planned(place("name", "x"), BOTH_INFO, ends=ENDS, point=point)
+    assert (made.backup, made.target) == (EARLY, RestoreTarget("name", value="x"))
+    assert refusal(place("name", "x"), BOTH_INFO, archives=(archive(5),), point=point)[0] == (
+        f"{HOLE}, and restore point 'x' lies behind it"
+    )
+    told = described(place("name", "x"), BOTH_INFO, point=point)
+    assert told["restore to"] == "the restore point x, 2026-03-02 12:00:00 UTC"
+
+
+def test_a_point_on_an_abandoned_timeline_names_the_timeline() -> None:
+    point = Point("restore point 'x'", 1, 0x7000000)
+    assert refusal(place("name", "x"), make_info(SUNDAY), SECOND, point=point) == (
+        "restore refused: restore point 'x' lies on timeline 1, and timeline 2 is followed, which began before it",
+        "follow that one: TIMELINE=1",
+    )
+
+
+@pytest.mark.parametrize(("kind", "what"), [("xid", "transaction 746"), ("name", "restore point '746'")])
+def test_what_is_nowhere_in_the_archive_is_refused_unless_it_may_still_come(kind: str, what: str) -> None:
+    searched = "the last 9 segments were searched"
+    message, hint = refusal(place(kind, "746"), BOTH_INFO, searched=searched)
+    assert message == f"restore refused: {what} is not in the archive ({searched})"
+    assert "restore-point --list" in hint
+    made = planned(place(kind, "746"), BOTH_INFO, searched=searched, grows=True)
+    assert made.backup == LATE
+    assert made.notes == (
+        f"{what} is not in the archive ({searched}); it is looked for again in the WAL that is archived first",
+    )
+
+
+def test_a_restore_point_has_no_before() -> None:
+    message = refusal(place("name", "x", exclusive=True), BOTH_INFO)[0]
+    assert message == "restore refused: a restore point has no before"
+
+
 # --- in words ---------------------------------------------------------------------------------------------------------
+
+
+def rows(wanted: Wanted, info: Info, **given: object) -> words.Rows:
+    made = planned(wanted, info, **given)  # type: ignore[arg-type]
+    archives = given.pop("archives", ())
+    return words.describe(made, known(info, FIRST, *archives, **given), NOON, UTC_ZONE)  # type: ignore[misc,arg-type]
+
+
+def described(wanted: Wanted, info: Info, **given: object) -> dict[str, str]:
+    return dict(rows(wanted, info, **given))
 
 
 @pytest.mark.parametrize(
@@ -264,21 +471,47 @@ def test_a_backup_whose_place_in_the_log_is_unknown_is_only_used_by_name() -> No
         ),
         (
             Wanted("pitr", at=utc("2026-03-04 11:30:00.5")),
-            "2026-03-04 11:30:00 UTC, 0:29:59 ago",
+            "2026-03-04 11:30:00.500000 UTC, 0:29:59 ago",
             "everything committed after that moment",
         ),
     ],
 )
 def test_a_plan_says_what_it_brings_back_and_what_is_lost(wanted: Wanted, to: str, lost: str) -> None:
-    words = dict(describe(planned(wanted, make_info(SUNDAY)), NOON, UTC_ZONE))
+    words = described(wanted, make_info(SUNDAY))
     assert (words["restore to"], words["is lost"]) == (to, lost)
     assert words["from"] == "full backup 20260301-020000F, ended 2026-03-01 02:00:00 UTC, repository 1"
     assert words["timeline"] == "follows 1; a new one begins when the database opens"
 
 
 def test_times_are_told_in_utc_and_in_the_readers_zone() -> None:
-    assert plan._both(utc("2026-07-01 12:00"), BERLIN) == "2026-07-01 12:00:00 UTC (2026-07-01 14:00:00 CEST)"
-    assert plan._both(utc("2026-07-01 12:00"), ZoneInfo("Etc/UTC")) == "2026-07-01 12:00:00 UTC"
+    assert phrases.both(utc("2026-07-01 12:00"), BERLIN) == "2026-07-01 12:00:00 UTC (2026-07-01 14:00:00 CEST)"
+    assert phrases.both(utc("2026-07-01 12:00"), ZoneInfo("Etc/UTC")) == "2026-07-01 12:00:00 UTC"
+
+
+def test_a_plan_shows_every_window_and_every_hole() -> None:
+    cut = make_backup("20260302-020000F", lsn_start="0/4000028", lsn_stop="0/6000100")
+    told = rows(Wanted("latest"), make_info(EARLY, cut, LATE), archives=(archive(5),), ends=ENDS)
+    assert [text for name, text in told if name in ("window", "hole")] == [
+        (
+            "any moment from 2026-03-01 02:00:01 UTC (position 0/2000100) to "
+            "2026-03-02 10:00:00.249999 UTC (position 0/4FFFF00)"
+        ),
+        (
+            "any moment from 2026-03-03 02:00:01 UTC (position 0/7000100) to "
+            "2026-03-04 09:59:59.999999 UTC (position 0/AFFFF00)"
+        ),
+        (
+            "the archive lacks WAL segment 000000010000000000000005 (positions 0/5000000 to 0/6000000); "
+            f"unusable without it: {cut.label}"
+        ),
+    ]
+    told = rows(Wanted("latest"), make_info(EARLY), grows=True)
+    assert [text for name, text in told if name == "window"] == [
+        (
+            "any moment from 2026-03-01 02:00:01 UTC (position 0/2000100) until now; "
+            "the running database archives its last WAL first"
+        )
+    ]
 
 
 # --- WAL that was given up --------------------------------------------------------------------------------------------
@@ -323,13 +556,14 @@ def test_other_restores_are_not_refused_for_it() -> None:
 
 
 def test_the_plan_says_what_an_emergency_costs() -> None:
-    made = planned(Wanted("latest"), make_info(SUNDAY))
-    text = "\n".join(f"{name}: {words}" for name, words in describe(made, NOON, UTC_ZONE, (OPEN,)))
+    text = "\n".join(f"{name}: {told}" for name, told in rows(Wanted("latest"), make_info(SUNDAY), gaps=(OPEN,)))
     assert "restore to: the end of the archive, 2026-03-03 10:00:00 UTC" in text
     assert "is lost: EVERYTHING committed after that: a WAL emergency is on" in text
-    text = "\n".join(f"{name}: {words}" for name, words in describe(made, NOON, UTC_ZONE, (GAP,)))
+    text = "\n".join(f"{name}: {told}" for name, told in rows(Wanted("latest"), make_info(SUNDAY), gaps=(GAP,)))
     assert "is lost: nothing that is readable" in text
-    assert "no recovery: no moment after 2026-03-03 10:00:00 UTC can be restored before 2026-03-03 15:00:00 UTC" in text
+    assert (
+        "no recovery: no moment after 2026-03-03 10:00:00.500000 UTC can be restored before 2026-03-03 15:00:00 UTC" in text
+    )
 
 
 # --- several repositories ---------------------------------------------------------------------------------------------
@@ -355,6 +589,6 @@ def test_the_window_is_told_with_the_repositories_that_give_it() -> None:
     dead = RepositoryStatus(1, "none", 99, "[HostConnectError] timeout")
     second = make_backup("20260302-020000F", repo=2)
     info = make_info(second, repositories=(dead, RepositoryStatus(2, "none", 0, "ok")))
-    assert plan.sources(info, UTC_ZONE) == (
+    assert words.sources(info, UTC_ZONE) == (
         "repository 2 reaches back to 2026-03-02 02:00:00 UTC; repository 1 CANNOT BE READ"
     )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.watch.rates import LONGEST_HOURS, Rate, hours_until_full, measured
-from backup.watch.readings import Volume, WalReading, segment_number
+from backup.watch.readings import Volume, WalReading
 from tests.unit.backup.fakes import MEBIBYTE, SEGMENT, make_wal
 
 WALS = st.none() | st.builds(
@@ -138,21 +138,3 @@ def test_less_room_a_bigger_reserve_and_a_higher_rate_never_give_more_hours(
     ):
         assert worse is not None
         assert worse <= hours
-
-
-# --- names of segments ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "number"),
-    [
-        ("000000010000000000000005", SEGMENT, 5),
-        ("000000020000000100000000", SEGMENT, 256),
-        ("000000010000000100000001", 64 * MEBIBYTE, 65),
-        ("000000010000000000000004.00000028.backup", SEGMENT, 4),
-        ("00000002.history", SEGMENT, None),
-        (None, SEGMENT, None),
-    ],
-)
-def test_a_segments_name_is_its_place_in_the_log(name: str | None, size: int, number: int | None) -> None:
-    assert segment_number(name, size) == number

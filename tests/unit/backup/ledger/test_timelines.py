@@ -9,30 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backup.ledger.timelines import FIRST, Branch, Stretch, branches, newest, parse_history
+from backup.ledger.wal import format_lsn, timeline_of
 from backup.pgbackrest import UnreadableAnswerError
-from backup.restore.timeline import FIRST, Branch, newest, parse_history, parse_listing, parse_lsn, timeline_of
+from backup.restore.timeline import parse_listing
 
 LSNS = st.integers(0, 2**64 - 1)
-
-
-def written(lsn: int) -> str:
-    return f"{lsn >> 32:X}/{lsn & 0xFFFFFFFF:X}"
 
 
 REAL = """1\t0/6000000\tbefore 2026-03-02 12:00:00.000000+00
 
 2\t0/A000148\tno recovery target specified
 """
-
-
-@given(LSNS)
-def test_an_lsn_survives_being_written_down(lsn: int) -> None:
-    assert parse_lsn(written(lsn)) == lsn
-
-
-@given(LSNS, LSNS)
-def test_lsns_are_compared_as_numbers_and_not_as_text(one: int, other: int) -> None:
-    assert (parse_lsn(written(one)) < parse_lsn(written(other))) == (one < other)
 
 
 @given(st.integers(1, 2**32 - 1), st.integers(0, 2**64 - 1))
@@ -53,7 +41,7 @@ def test_a_history_file_without_ancestors_has_none(text: str) -> None:
 @given(st.lists(LSNS, max_size=20).map(sorted))
 def test_any_history_that_can_be_written_is_read(left_at: list[int]) -> None:
     timeline = len(left_at) + 1
-    text = "".join(f"{number}\t{written(lsn)}\tsome reason or other\n" for number, lsn in enumerate(left_at, 1))
+    text = "".join(f"{number}\t{format_lsn(lsn)}\tsome reason or other\n" for number, lsn in enumerate(left_at, 1))
     branch = parse_history(f"{timeline:08X}.history", text)
     assert branch == Branch(timeline, dict(enumerate(left_at, 1)))
 
@@ -108,6 +96,30 @@ def test_a_listing_gives_the_files_in_order_and_leaves_directories_out() -> None
     assert parse_listing(json.dumps(entries).encode()) == ("00000002.history", "00000003.history")
 
 
-def test_a_listing_that_is_no_json_is_an_error_that_says_so() -> None:
-    with pytest.raises(UnreadableAnswerError, match=r"^pgbackrest repo-ls printed broken JSON: "):
+def test_a_listing_that_is_none_is_an_error_that_says_so() -> None:
+    with pytest.raises(UnreadableAnswerError, match=r"^pgbackrest repo-ls printed no listing: "):
         parse_listing(b"ERROR: [049]")
+
+
+def test_a_branch_goes_along_each_ancestor_up_to_where_it_was_left() -> None:
+    assert parse_history("00000003.history", REAL).path() == (
+        Stretch(1, 0, 0x6000000),
+        Stretch(2, 0x6000000, 0xA000148),
+        Stretch(3, 0xA000148, None),
+    )
+    assert FIRST.path() == (Stretch(1, 0, None),)
+
+
+def test_every_timeline_can_be_followed_and_one_without_a_history_has_no_past() -> None:
+    third = Branch(3, {1: 0x6000000})
+    assert branches([third], [1, 2]) == (FIRST, Branch(2, {}), third)
+    assert branches([]) == (FIRST,)
+
+
+def test_a_branch_that_was_left_before_its_parent_began_skips_the_parent() -> None:
+    """What PostgreSQL writes when a restore follows timeline 2 and ends at a moment before that one began."""
+    branch = parse_history("00000003.history", "1\t0/9000000\tno reason\n\n2\t0/3021C08\tbefore a moment\n")
+    assert branch.path() == (Stretch(1, 0, 0x3021C08), Stretch(3, 0x3021C08, None))
+    assert branch.holds(1, 0x3021C08)
+    assert not branch.holds(1, 0x3021C09), "it was written after the branch had left"
+    assert not branch.holds(2, 0x3021C08)

@@ -1,0 +1,78 @@
+"""Moments, positions and holes as a plan and its refusals say them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from backup.ledger import wal
+from backup.ledger.intervals import Hole
+from backup.restore.window import Window
+
+
+def both(moment: datetime, zone: ZoneInfo) -> str:
+    """Return a moment in UTC and, unless that is the same, in the reader's zone; with a fraction where there is one."""
+    fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
+    utc = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S}{fraction} UTC"
+    if zone.key in ("UTC", "Etc/UTC"):
+        return utc
+    local = moment.astimezone(zone)
+    return f"{utc} ({local:%Y-%m-%d %H:%M:%S}{fraction} {local:%Z})"
+
+
+def until(window: Window, zone: ZoneInfo) -> str:
+    """Return the moment at which a window ends."""
+    if window.until is None:
+        return f"position {wal.format_lsn(window.interval.end)}"
+    return both(window.until, zone)
+
+
+def hole(found: Hole) -> str:
+    """Return what is missing: "the archive lacks WAL segment X"."""
+    kinds = {fault.kind for fault in found.faults if fault.blocks}
+    why = " (a file of it is empty)" if "empty" in kinds else ""
+    if "duplicate" in kinds:
+        sums = next(" and ".join(f.checksums) for f in found.faults if f.kind == "duplicate")
+        why = f" (it is there twice, with the checksums {sums})"
+    if found.count == 1:
+        return f"the archive lacks WAL segment {found.first}{why}"
+    return f"the archive lacks {found.count} WAL segments, {found.first} to {found.last}{why}"
+
+
+def at_hand(found: Hole, names: Collection[str]) -> tuple[str, ...]:
+    """Return how a hole can be closed when its segments still lie on the database's disk."""
+    if found.faults or not names or found.count != sum(found.first <= name <= found.last for name in names):
+        return ()
+    return (
+        "what is missing still lies in pg_wal and can be archived from there: docker exec --workdir "
+        "/var/lib/postgresql/data salespider-postgres pgbackrest --stanza=salespider --no-archive-async archive-push "
+        f"pg_wal/{found.first}" + (", and so on" if found.count > 1 else ""),
+    )
+
+
+def up_to_its_end(window: Window, zone: ZoneInfo) -> str:
+    """Return the command that restores everything in a window: its last commit, too, where that can be told."""
+    if window.end is not None and window.end.record is not None:
+        position = wal.format_lsn(window.end.record)
+        return f"all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET={position}"
+    if window.last_moment is not None:
+        return f'the last possible target is TARGET="{both(window.last_moment, zone)}"'
+    return f"the last backup before it: make restore-backup BACKUP_SET={window.backups[-1].label}"
+
+
+def nearest(before: Window, after: datetime | None, zone: ZoneInfo) -> tuple[str, ...]:
+    """Return the nearest possible targets around a moment."""
+    if before.last_moment is not None:
+        last = f"the last possible target before it is {both(before.last_moment, zone)}"
+    else:
+        label = before.backups[-1].label
+        last = f"before it there is the end of backup {label}: make restore-backup BACKUP_SET={label}"
+    return (last, f"the next possible target after it is {both(after, zone)}") if after is not None else (last,)
+
+
+def nearest_positions(before: Window, after: int | None) -> tuple[str, ...]:
+    """Return the nearest possible positions around one."""
+    end = before.interval.end - 1 if before.end is None or before.end.record is None else before.end.record
+    last = f"the last possible position before it is {wal.format_lsn(end)}"
+    return (last, f"the next one after it is {wal.format_lsn(after)}") if after is not None else (last,)
