@@ -32,7 +32,7 @@ killing(switch.Switch, "_do", None)
 """
 DOWN = ("stop", "prepare", "move out", "move in", "mark starting")
 STEPS = ("restore", "prove", "mark swapping", *DOWN, "start")
-FEW = ("mark swapping", "move out", "start")
+FEW = ("mark swapping", "start")
 RUN = ("--profile", "ops", "run", "--rm", "--no-deps", "-T")
 SEED = 20261121
 LONGEST_RESTORE_SECONDS = 9.0
