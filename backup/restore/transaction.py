@@ -142,9 +142,10 @@ def way_back(deployment: Deployment, way: Back, restore_id: str, container: Data
 
 
 def undoable(deployment: Deployment, kept: tuple[Kept, ...]) -> Kept:
-    """Return the kept cluster that was replaced last and is whole. Raises RefusedError."""
+    """Return the kept cluster that was replaced last and is whole, not one that was rejected. Raises RefusedError."""
     volume = deployment.volumes.database
-    whole = [each for each in kept if (volume / each.name / "global" / "pg_control").exists()]
+    replaced = (each for each in kept if each.name.startswith(journal.previous_name("")))
+    whole = [each for each in replaced if (volume / each.name / "global" / "pg_control").exists()]
     if not whole:
         raise RefusedError(
             "there is nothing to undo: no restore has left the database that it replaced",

@@ -98,11 +98,15 @@ def in_volume(site: Site) -> list[str]:
     return sorted(path.name for path in site.volume.iterdir())
 
 
-def test_the_latest_state_takes_the_place_of_the_running_one(site: Site) -> None:
+def test_the_latest_state_takes_the_place_of_the_running_one(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.sql("CREATE EXTENSION amcheck")
     fill(site, 100)
     restored = restore(site, Wanted("latest"), check_indexes=True)
     assert (rows(site), timeline(site)) == (100, 2)
     assert restored.downtime_seconds < 20
+    told = capsys.readouterr().out
+    assert "pg_amcheck looks through" in told
+    assert "could not check everything" not in told
     assert in_volume(site) == ["data", "previous-20260304-120001", "restore-journal.json"]
     assert site.sql("SHOW archive_mode") == "on"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import random
+import time
 
 import pytest
 
@@ -30,8 +32,10 @@ killing(switch.Switch, "_do", None)
 """
 DOWN = ("stop", "prepare", "move out", "move in", "mark starting")
 STEPS = ("restore", "prove", "mark swapping", *DOWN, "start")
-FEW = ("mark swapping", "move out", "start")
+FEW = ("mark swapping", "start")
 RUN = ("--profile", "ops", "run", "--rm", "--no-deps", "-T")
+SEED = 20261121
+LONGEST_RESTORE_SECONDS = 9.0
 _numbers = itertools.count(1)
 
 
@@ -139,3 +143,30 @@ def test_a_second_kill_while_it_is_put_back(stack: Stack) -> None:
     killed_restore(stack, "put back", "undo")
     settle(stack, "put back", "restore-undo")
     assert sales(stack) == count
+
+
+def kill_at_random(stack: Stack, times: int, seed: int) -> None:
+    """Kill the whole container so long after it was begun, and give the command again."""
+    chance = random.Random(seed)
+    for _ in range(times):
+        count, delay = sell(stack), chance.random() * LONGEST_RESTORE_SECONDS
+        with stack.in_background(
+            "docker", "compose", *RUN, "--name", f"{stack.project}-killed", "restore", "--yes", "latest"
+        ):
+            time.sleep(delay)
+            stack.run("docker", "kill", f"{stack.project}-killed", check=False)
+        stack.run("docker", "rm", "--force", f"{stack.project}-killed", check=False)
+        settle(stack, f"{delay:.2f} s", "restore-latest")
+        assert sales(stack) == count, f"killed after {delay:.2f} s"
+        assert stack.make("restore-cleanup", CONFIRM="yes").code == 0
+
+
+def test_a_few_moments(stack: Stack) -> None:
+    """The sample that every run takes."""
+    kill_at_random(stack, 2, SEED)
+
+
+@pytest.mark.long
+def test_many_moments(stack: Stack) -> None:
+    """Fifty of them."""
+    kill_at_random(stack, 50, SEED + 1)

@@ -322,7 +322,10 @@ def test_without_room_it_is_refused_before_anything_is_asked(
     assert container.calls == []
 
 
-def test_there_is_nothing_to_undo(beside: Type, container: FakeContainer) -> None:
+def test_there_is_nothing_to_undo(beside: Type, world: World, container: FakeContainer) -> None:
+    """Neither is a cluster that was rejected, nor what is left of one."""
+    make_cluster(world.volumes.database / "restore-20260303-120000", "rejected")
+    (world.volumes.database / "previous-20260303-110000").mkdir()
     code, _, err = beside("--yes", "undo")
     assert code == Exit.RESTORE_REFUSED
     assert "there is nothing to undo" in err
