@@ -168,7 +168,8 @@ class Postgres:
     def restore_point(self, name: str) -> tuple[int, str, int, datetime]:
         """Make a named restore point; return the cluster's system identifier, the LSN behind it, its timeline, the time.
 
-        The server does not flush it: the commit after it does, without which a crash would lose the point again.
+        The server does not flush it, and a crash would lose it again: a commit that has written something brings it to
+        the disk. One that only has a number does not wait for that.
         """
         query = sql.SQL(
             "SELECT s.system_identifier, p.lsn::text, pg_walfile_name(p.lsn), clock_timestamp() "
@@ -177,7 +178,7 @@ class Postgres:
         with self._cursor() as cursor:
             made = _one(cursor, query)
             cursor.execute("SET synchronous_commit = local")
-            cursor.execute("SELECT pg_current_xact_id()")
+            cursor.execute("SELECT pg_logical_emit_message(true, 'salespider', 'restore point')")
         return int(made[0]), str(made[1]), int(str(made[2])[:8], 16), made[3]
 
     def archiver(self) -> Archiver:

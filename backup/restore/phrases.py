@@ -51,11 +51,16 @@ def at_hand(found: Hole, names: Collection[str]) -> tuple[str, ...]:
     )
 
 
-def up_to_its_end(window: Window, zone: ZoneInfo) -> str:
-    """Return the command that restores everything in a window: its last commit, too, where that can be told."""
+def up_to_its_end(window: Window, timeline: int, zone: ZoneInfo) -> str:
+    """Return the command that restores everything in a window: its last commit, too, where that can be told.
+
+    It names the timeline: after another restore the same position would be one of another branch.
+    """
     if window.end is not None and window.end.record is not None:
         position = wal.format_lsn(window.end.record)
-        return f"all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET={position}"
+        return (
+            f"all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET={position} TIMELINE={timeline}"
+        )
     if window.last_moment is not None:
         return f'the last possible target is TARGET="{both(window.last_moment, zone)}"'
     return f"the last backup before it: make restore-backup BACKUP_SET={window.backups[-1].label}"

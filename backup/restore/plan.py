@@ -140,7 +140,7 @@ def _plan_of_latest(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
         raise RefusedError(
             f"{phrases.hole(hole)}, so the latest state cannot be restored: recovery would end there without a word, at "
             f"{phrases.until(window, zone)}, and what was committed after that would be lost",
-            "; ".join((*phrases.at_hand(hole, known.at_hand), phrases.up_to_its_end(window, zone))),
+            "; ".join((*phrases.at_hand(hole, known.at_hand), phrases.up_to_its_end(window, known.branch.timeline, zone))),
         )
     target = RestoreTarget("default", timeline=wanted.timeline)
     return Plan(wanted, window.backups[-1], target, known.branch.timeline, window=window)

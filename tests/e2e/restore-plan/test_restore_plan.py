@@ -101,7 +101,8 @@ def test_a_hole_is_seen_and_the_nearest_targets_work(stack: Stack) -> None:
     assert plan(stack)["holes"] == []
     remove_from_archive(stack, lost)
 
-    position = named(r"TARGET_TYPE=lsn TARGET=(\S+)", refused(stack, "restore-latest").output)
+    command = named(r"(TARGET_TYPE=lsn TARGET=\S+ TIMELINE=1)", refused(stack, "restore-latest").output)
+    everything_before = dict(word.split("=") for word in command.split())
     before = named(r"before it is ([-0-9:. ]+ UTC)", refused(stack, "restore-pitr", TARGET=behind).output)
     assert stack.make("backup-diff").code == 0
     result = refused(stack, "restore-pitr", TARGET=behind)
@@ -114,15 +115,18 @@ def test_a_hole_is_seen_and_the_nearest_targets_work(stack: Stack) -> None:
     assert entries(stack) == "1,2,3,4"
     restore(stack, TARGET=before)
     assert entries(stack) == "", "the last commit before the hole is the first entry's, or later: a time ends before it"
-    restore(stack, TARGET=position, TARGET_TYPE="lsn")
+    restore(stack, **everything_before)
     assert entries(stack) == "1"
 
 
 def test_a_name_is_restored_to_and_known_to_the_plan(stack: Stack) -> None:
-    found = plan(stack, TARGET="before-release", TARGET_TYPE="name")
+    """It lies on the first timeline, which the restores before this one have left; the refusal says so."""
+    result = refused(stack, "restore-pitr", TARGET="before-release", TARGET_TYPE="name")
+    timeline = named(r"TIMELINE=(\d+)", result.output)
+    found = plan(stack, TARGET="before-release", TARGET_TYPE="name", TIMELINE=timeline)
     assert found["target"] == {"type": "name", "time": None, "value": "before-release", "exclusive": False}
     assert "before-release" in stack.make("restore-plan").stdout
-    restore(stack, TARGET="before-release", TARGET_TYPE="name")
+    restore(stack, TARGET="before-release", TARGET_TYPE="name", TIMELINE=timeline)
     assert entries(stack) == "1"
     assert stack.make("restore-point", NAME="before-release").code == 2
     assert stack.make("restore-plan", TARGET="never-made", TARGET_TYPE="name", TIMELINE="1").code == 16

@@ -281,7 +281,7 @@ def test_the_latest_state_over_a_hole_is_refused_and_what_is_before_it_named() -
             f"{HOLE}, so the latest state cannot be restored: recovery would end there without a word, at "
             "2026-03-02 10:00:00.250000 UTC, and what was committed after that would be lost"
         ),
-        "all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET=0/4FFFF00",
+        "all that is before it comes back with: make restore-pitr TARGET_TYPE=lsn TARGET=0/4FFFF00 TIMELINE=1",
     )
     lsn = Wanted("pitr", kind="lsn", value="0/4FFFF00")
     assert planned(lsn, make_info(EARLY), archives=(archive(5),), ends=ENDS).backup == EARLY
