@@ -20,8 +20,8 @@ IN_BACKUP := scripts/in-backup
 .PHONY: deploy start stop restart status logs password psql config-check config config-regenerate recovery-kit
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
 .PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
-.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr demo demo-down test test-long e2e
-.PHONY: integration check help
+.PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-undo restore-status restore-cleanup
+.PHONY: demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -118,7 +118,7 @@ wal-resume: ## end the WAL emergency: archiving again, and a full backup at once
 emergency-dump: ## dump the database into ./emergency-backup, or another directory: DIR=…
 	@scripts/emergency-dump
 
-## Restoring (CONFIRM=yes skips the question)
+## Restoring (CONFIRM=yes skips the question, IN_PLACE=yes overwrites the old database instead of keeping it)
 
 restore-latest: ## bring back the latest state
 	@scripts/restore latest
@@ -128,6 +128,15 @@ restore-backup: ## bring back one backup: BACKUP_SET=20240101-120000F
 
 restore-pitr: ## bring back a moment: TARGET="2024-01-01 12:00:00"
 	@scripts/restore pitr "$(TARGET)"
+
+restore-undo: ## bring back the database that the last restore has replaced
+	@scripts/restore undo
+
+restore-status: ## a restore that was cut off, the databases that are kept, and the last restore
+	@scripts/restore status
+
+restore-cleanup: ## remove databases that restores have replaced, when a full backup since is good and their days are over
+	@scripts/restore cleanup
 
 ## Trying it and working on it
 

@@ -15,6 +15,7 @@ from backup.deployment import Deployment
 from backup.jobs import BackupRequest
 from backup.notice import Notice
 from backup.pgbackrest import Info
+from backup.restore import aftercare
 from backup.retry import jitter_seconds, retry
 from backup.schedule import MOST_THOROUGH_FIRST, Decision, Due
 from backup.state.gaps import Gaps
@@ -145,13 +146,20 @@ class Agenda:
         changed_at = max(self._configured_at, works_again or _ANY_TIME)
         if failed is not None and (failed.finished or failed.started) >= changed_at:
             return None  # trying again without a change cannot help
-        if self._gaps.pending(repo) is not None:
-            return Waiting(BackupRequest("full", repo, "resume", "the WAL emergency has ended"), now)
-        if repo in self._lacking:
-            return Waiting(BackupRequest("full", repo, "first", f"repository {repo} holds no full backup yet"), now)
+        if (full := self._wanted_full(repo)) is not None:
+            return Waiting(full, now)
         if failed is not None and failed.origin != "manual":
             kind = cast("BackupType", failed.requested or failed.what)
             return Waiting(BackupRequest(kind, repo, "retry", "the last one failed, and something was changed since"), now)
+        return None
+
+    def _wanted_full(self, repo: int) -> BackupRequest | None:
+        if self._gaps.pending(repo) is not None:
+            return BackupRequest("full", repo, "resume", "the WAL emergency has ended")
+        if aftercare.wants_backup(self._deployment, repo):
+            return BackupRequest("full", repo, "restore", aftercare.REASON)
+        if repo in self._lacking:
+            return BackupRequest("full", repo, "first", f"repository {repo} holds no full backup yet")
         return None
 
     def _write(self, now: datetime) -> None:

@@ -13,7 +13,7 @@ from backup.storage.place import Place
 from contract.exits import Exit
 from contract.supervisor import BackupType
 
-Origin = Literal["schedule", "first", "retry", "resume", "manual"]
+Origin = Literal["schedule", "first", "retry", "resume", "restore", "manual"]
 
 
 @dataclass(frozen=True)

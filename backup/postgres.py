@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -71,19 +72,37 @@ class Server:
     now: datetime
 
 
+@dataclass(frozen=True)
+class Replay:
+    """How far a standby has come. `lsn` is the end of what was replayed, `is_paused` tells that it has reached its target.
+
+    `has_all`: it finds no more WAL, neither in its own directory nor in the archive. `last_commit` is the time of the last
+    transaction that it has replayed, None when it has replayed none.
+    """
+
+    in_recovery: bool
+    data_directory: str
+    system_id: int
+    lsn: int
+    last_commit: datetime | None
+    is_paused: bool
+    has_all: bool
+
+
 class Postgres:
     """One database server. Every method opens a connection and closes it; none is kept."""
 
-    def __init__(self, database: Database) -> None:
-        """Remember how to reach it; connects to nothing yet."""
+    def __init__(self, database: Database, socket: Path = paths.SOCKET) -> None:
+        """Remember how to reach it, `socket` is a directory; connects to nothing yet."""
         self._database = database
+        self._socket = socket
 
     @contextmanager
     def _cursor(self, statement_timeout: str = STATEMENT_TIMEOUT, name: str = "postgres") -> Iterator[psycopg.Cursor[Any]]:
         try:
             with (
                 psycopg.connect(
-                    host=str(paths.SOCKET),
+                    host=str(self._socket),
                     port=self._database.port,
                     user=self._database.user,
                     dbname=name,
@@ -115,6 +134,32 @@ class Postgres:
                 """
             )
         )
+
+    def replay(self) -> Replay:
+        """Return how far a standby has come. It says that it has all WAL while it waits before it looks for more."""
+        return Replay(
+            *self._row(
+                """
+                SELECT pg_is_in_recovery(), current_setting('data_directory'), s.system_identifier,
+                       pg_wal_lsn_diff(coalesce(pg_last_wal_replay_lsn(), '0/0'), '0/0')::bigint,
+                       pg_last_xact_replay_timestamp(),
+                       CASE WHEN pg_is_in_recovery() THEN pg_get_wal_replay_pause_state() = 'paused' ELSE false END,
+                       EXISTS (SELECT FROM pg_stat_activity
+                               WHERE backend_type = 'startup' AND wait_event = 'RecoveryRetrieveRetryInterval')
+                FROM pg_control_system() s
+                """
+            )
+        )
+
+    def open_every_database(self) -> int:
+        """Connect to every database that takes connections and read its catalog; return how many there are."""
+        with self._cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database WHERE datallowconn ORDER BY oid")
+            names = [str(row[0]) for row in cursor.fetchall()]
+        for name in names:
+            with self._cursor(name=name) as cursor:
+                _one(cursor, "SELECT count(*) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid")
+        return len(names)
 
     def archiver(self) -> Archiver:
         """Return the archiver's statistics."""

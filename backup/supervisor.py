@@ -19,6 +19,7 @@ from backup.jobs import BackupRequest, Outcome
 from backup.notice import Notice
 from backup.oplock import BusyError
 from backup.postgres import DatabaseError
+from backup.restore import tidying
 from backup.runner import Runner
 from backup.state.gaps import Gaps
 from backup.state.store import StoreError
@@ -31,6 +32,7 @@ POLL_SECONDS: Final = 5.0
 LOOK_AGAIN_SECONDS: Final = 300.0
 IDENTITY_SECONDS: Final = 60.0
 STANZA_SECONDS: Final = 60.0
+TIDY_SECONDS: Final = 3600.0
 RETRY_DELAYS: Final = tuple(timedelta(seconds=s) for s in (2, 5, 15, 60, 300, 900, 3600))
 FOREVER_SECONDS: Final = 10 * 365 * 24 * 3600.0
 BEAT_EVERY: Final = timedelta(seconds=5)
@@ -42,6 +44,7 @@ _DOING: Final = {
     "first": "taking the first {} backup",
     "retry": "taking the {} backup again",
     "resume": "taking the {} backup after the WAL emergency",
+    "restore": "taking the {} backup after the restore",
 }
 
 
@@ -57,6 +60,7 @@ class Supervisor:
         self._stanza_ready = False
         self._look_at = _ANY_TIME
         self._look_for_stanza = _ANY_TIME
+        self._tidy_at = deployment.now() + timedelta(seconds=TIDY_SECONDS)
         self._failures = 0
         self._failed_at: datetime | None = None
         self._not_before = _ANY_TIME
@@ -97,7 +101,7 @@ class Supervisor:
         if now >= self._look_at and (trouble := self._look_at_repositories(now)):
             return trouble
         request = self._agenda.next(now)
-        return self._idle(now) if request is None else self._start_backup(request)
+        return self._tidy_or_idle(now) if request is None else self._start_backup(request)
 
     # --- the steps, in the order of a first start ---------------------------------------------------------------------
 
@@ -191,6 +195,15 @@ class Supervisor:
         self._agenda.ended(request, taken=outcome.state == "succeeded", now=self._deployment.now())
         for run in self._upcoming() if outcome.state == "succeeded" else ():
             self._log.info(events.SCHEDULE_NEXT, type=run.kind, at=self._local(run.at))
+
+    def _tidy_or_idle(self, now: datetime) -> str:
+        if now < self._tidy_at:
+            return self._idle(now)
+        self._tidy_at = now + timedelta(seconds=TIDY_SECONDS)
+        if not tidying.is_due(self._deployment):
+            return self._idle(now)
+        job = functools.partial(tidying.tidy, self._deployment)
+        return self._start(job, lambda _outcome: None, "removing databases that restores have replaced")
 
     def _start(self, job: Callable[[], Outcome], after: Callable[[Outcome], None], doing: str) -> str:
         self._after_job = after

@@ -15,6 +15,9 @@ SCHEMA_VERSION = 1
 FULL_AFTER: Final = 7
 """After so many differential and incremental backups in a row the next one is a full one, unless the operator says more."""
 
+RESTORE_KEEP_PREVIOUS_DAYS: Final = 7
+"""How long the database that a restore has replaced is kept beside the new one, unless the operator says otherwise."""
+
 FORCED_FULL_AT_MOST_EVERY: Final = timedelta(days=1)
 """The least time between two full backups outside their schedule: otherwise keeping a number of them keeps no time."""
 
@@ -107,5 +110,6 @@ class SupervisorConfig(_Frozen):
     full_after: int = FULL_AFTER
     catch_up_jitter_seconds: int = 30
     """A run that was missed is caught up after a random part of this, so that many hosts do not begin at once."""
+    restore_keep_previous_days: int = RESTORE_KEEP_PREVIOUS_DAYS
     log_format: LogFormat = "auto"
     thresholds: Thresholds = Thresholds()

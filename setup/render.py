@@ -83,6 +83,7 @@ def _supervisor(settings: Settings, secrets: Secrets) -> SupervisorConfig:
         repositories=tuple(_entry(settings, secrets, repository) for repository in settings.repositories),
         full_after=settings.full_after,
         catch_up_jitter_seconds=settings.catch_up_jitter_seconds,
+        restore_keep_previous_days=settings.restore_keep_previous_days,
         log_format=settings.log_format,
         thresholds=settings.thresholds,
     )

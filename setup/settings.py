@@ -80,6 +80,7 @@ class Settings:
     server: Server
     full_after: int
     catch_up_jitter_seconds: int
+    restore_keep_previous_days: int
     log_format: LogFormat
     thresholds: Thresholds
     notification: Notification
@@ -195,6 +196,7 @@ def _settings(
         ),
         full_after=variables.backup_full_after,
         catch_up_jitter_seconds=variables.backup_catch_up_jitter,
+        restore_keep_previous_days=variables.restore_keep_previous,
         log_format=cast("LogFormat", variables.backup_log_format),
         thresholds=_thresholds(variables),
         notification=notification.read(variables),

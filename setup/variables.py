@@ -99,6 +99,7 @@ class Variables(FromEnvironment):
     backup_give_up: Annotated[str | None, _as(values.one_line("the old place as the message names it"))] = None
     backup_full_after: Annotated[int, _number(1, 100)] = supervisor.FULL_AFTER
     backup_catch_up_jitter: Annotated[int, _number(0, 3600)] = 30
+    restore_keep_previous: Annotated[int, _number(0, 365)] = supervisor.RESTORE_KEEP_PREVIOUS_DAYS
 
     backup_webhook_url: _WebAddress = None
     backup_webhook_secret: _Secret = None

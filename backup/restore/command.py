@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
-from dataclasses import replace
-from zoneinfo import ZoneInfo
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import click
 
-from backup import cluster, evidence, identity, jobs, logs, oplock, pgbackrest, report, throttled
+from backup import evidence, jobs, logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
 from backup.emergency import archive_end, gap
 from backup.emergency.gap import Gap
-from backup.notice import Notice
 from backup.pgbackrest import ArchiveRange, Info
-from backup.postgres import Server
-from backup.restore import in_place, plan, timeline
+from backup.restore import aftercare, in_place, journal_file, plan, room, standing, tidying, timeline, transaction
 from backup.restore.container import DatabaseContainer
 from backup.restore.plan import Plan, Wanted
+from backup.restore.recorded import Doing, Scene, Settled, run_recorded, settle_cut_off
+from backup.restore.switch import Switch
 from backup.signals import stop_on_signals
 from backup.state.gaps import Gaps
-from backup.state.history import Beginning, Ending, State
-from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit
 
@@ -29,68 +29,168 @@ LOCK_PATIENCE_SECONDS = 3600.0
 REPOSITORY_TIMEOUT_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Options:
+    """What the group was given: the container's name, and how to go about it."""
+
+    container: str
+    confirmed: bool
+    in_place: bool
+    check_indexes: bool
+
+
 @click.group()
 @click.option("--container", envvar="POSTGRES_CONTAINER", default="salespider-postgres", show_default=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--in-place", is_flag=True, help="Overwrite the old database; needs less space, and cannot be undone.")
+@click.option("--amcheck", is_flag=True, help="Look through the restored tables and indexes with pg_amcheck.")
 @click.pass_context
-def restore(context: click.Context, container: str, *, yes: bool) -> None:
-    """Bring the database back. Use the make targets: restore-latest, restore-backup, restore-pitr."""
-    context.obj = (container, yes)
+def restore(context: click.Context, container: str, *, yes: bool, in_place: bool, amcheck: bool) -> None:
+    """Bring the database back. Use the make targets: restore-latest, restore-backup, restore-pitr, restore-undo."""
+    context.obj = Options(container, yes, in_place, amcheck)
 
 
 @restore.command()
 @click.pass_obj
-def latest(options: tuple[str, bool]) -> None:
+def latest(options: Options) -> None:
     """Restore the latest state."""
-    _carry_out(Wanted("latest"), *options)
+    _carry_out(Wanted("latest"), options)
 
 
 @restore.command("backup")
 @click.argument("backup_set")
 @click.pass_obj
-def of_backup(options: tuple[str, bool], backup_set: str) -> None:
+def of_backup(options: Options, backup_set: str) -> None:
     """Restore the state at the end of one backup set, such as 20240101-120000F."""
-    _carry_out(Wanted("backup", label=backup_set), *options)
+    _carry_out(Wanted("backup", label=backup_set), options)
 
 
 @restore.command()
 @click.argument("target")
 @click.pass_obj
-def pitr(options: tuple[str, bool], target: str) -> None:
+def pitr(options: Options, target: str) -> None:
     """Restore the state at a moment, such as "2024-01-01 12:00:00" (local to TZ unless it has an offset)."""
     zone = Deployment.open().zone
-    _carry_out(Wanted("pitr", at=plan.parse_target(target, zone)), *options)
+    _carry_out(Wanted("pitr", at=plan.parse_target(target, zone)), options)
 
 
-def _carry_out(wanted: Wanted, container_name: str, confirmed: bool) -> None:  # noqa: FBT001 an option of the group
+@restore.command()
+@click.pass_obj
+def undo(options: Options) -> None:
+    """Bring the database back that the last restore has replaced."""
+    with _operation("undo", options.container) as scene:
+        if _settled(scene, "undo", options) == "reverted":
+            click.echo("There is nothing else to undo.")
+            return
+        deployment = scene.deployment
+        kept = transaction.undoable(deployment, aftercare.kept_clusters(deployment.volumes.database))
+        info = jobs.read_info(deployment)
+        readable = tuple(repository.key for repository in info.repositories if repository.is_usable)
+        way = transaction.Back(kept, newest_branch(info).timeline, readable, deployment.zone)
+        scene.write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore (undo)")
+        for name, text in way.described(deployment.config.restore_keep_previous_days):
+            scene.write(f"  {name:<11} {text}")
+        _ask("Put that database back?", confirmed=options.confirmed)
+        stop_on_signals(deployment.stop)
+        switch = Switch(deployment, scene.container, scene.say, scene.write)
+        swap = transaction.way_back(deployment, way, in_place.restore_id(deployment.now()), scene.container)
+        doing = Doing("undo", None, None, way.restored_to)
+        run_recorded(scene, doing, lambda: transaction.restored(switch.finish(swap)))
+
+
+@restore.command("status")
+def show_status() -> None:
+    """Show a restore that was cut off, the databases that are kept, and the last restore; changes nothing."""
+    click.echo("\n".join(standing.lines(Deployment.open())))
+
+
+@restore.command()
+@click.pass_obj
+def cleanup(options: Options) -> None:
+    """Remove the databases that restores have replaced, as far as their time has come; --yes does not wait for that."""
+    with _operation("cleanup", options.container) as scene:
+        volume = scene.deployment.volumes.database
+        removed = tidying.remove_due(scene.deployment, before_their_time=options.confirmed)
+        aftercare.remove_tablespaces(volume, journal_file.load(volume))
+        for verdict in removed:
+            click.echo(f"removed: {verdict.kept.name}")
+        for verdict in aftercare.verdicts(scene.deployment):
+            click.echo(f"kept: {verdict.kept.name} ({verdict.reason})")
+        if not removed:
+            click.echo("nothing was removed")
+
+
+@contextmanager
+def _operation(verb: str, container_name: str) -> Iterator[Scene]:
     logs.configure()
     deployment = Deployment.open()
     container = DatabaseContainer(container_name)
     with (
         oplock.hold(
             deployment.volumes.operation_lock,
-            f"restore ({wanted.verb})",
+            f"restore ({verb})",
             patience_seconds=LOCK_PATIENCE_SECONDS,
             stop=deployment.stop,
             on_wait=lambda holder: click.echo(f"waiting for the {holder} to end"),
         ),
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
+        yield Scene(deployment, container, write)
+
+
+def _carry_out(wanted: Wanted, options: Options) -> None:
+    with _operation(wanted.verb, options.container) as scene:
+        if _settled(scene, transaction.request(wanted), options) == "finished":
+            return
+        deployment = scene.deployment
         info = jobs.read_info(deployment)
-        gaps = _gaps(deployment, info)
-        plan.require_recoverable(wanted, gaps, deployment.zone)
-        made = _planned(deployment, wanted, info)
-        write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
-        described = plan.describe(made, deployment.now(), deployment.zone, gaps)
-        for name, text in (*described, *_sources(info, deployment)):
-            write(f"  {name:<11} {text}")
-        _ask(confirmed=confirmed)
+        made, restored_to = _shown_plan(scene, wanted, info, options)
+        scene.container.condition()  # there must be one, before anything is done
+        _ask("Overwrite the database?" if options.in_place else "Replace the database?", confirmed=options.confirmed)
         stop_on_signals(deployment.stop)
-        steps = in_place.InPlaceRestore(deployment, container, say=lambda line: write(f"==> {line}"), log=write)
+        steps = in_place.InPlaceRestore(deployment, scene.container, say=scene.say, log=scene.write)
         cluster, must = info.cluster_of(made.backup), wanted.verb == "pitr"
         steps.settle(cluster, archive_must_be_complete=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
-        _run_recorded(deployment, steps, _planned(deployment, wanted, jobs.read_info(deployment)))
+        info = jobs.read_info(deployment)
+        made = _planned(deployment, wanted, info)
+        doing = Doing(wanted.verb, made.backup.repo, made.backup.label, restored_to, can_be_undone=not options.in_place)
+        run_recorded(scene, doing, lambda: _restored(scene, made, info, options, restored_to))
+
+
+def _settled(scene: Scene, request: str, options: Options) -> Settled:
+    """Finish or revert a restore that was cut off."""
+    return settle_cut_off(scene, request, lambda question: _ask(question, confirmed=options.confirmed))
+
+
+def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> tuple[Plan, str]:
+    """Make the plan and show it; return it, and what it brings back in words. Raises RefusedError."""
+    deployment, write = scene.deployment, scene.write
+    gaps = _gaps(deployment, info)
+    plan.require_recoverable(wanted, gaps, deployment.zone)
+    made = _planned(deployment, wanted, info)
+    write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
+    described = plan.describe(made, deployment.now(), deployment.zone, gaps)
+    found = room.room(made.backup.database_bytes, shutil.disk_usage(deployment.volumes.database).free)
+    mode: room.Mode = "in place" if options.in_place else "beside"
+    ways = room.describe(mode, found, deployment.config.restore_keep_previous_days)
+    for name, text in (*described, *ways, *_sources(info, deployment)):
+        write(f"  {name:<11} {text}")
+    if not options.in_place:
+        room.require(found)
+    return made, described[0][1]
+
+
+def _restored(scene: Scene, made: Plan, info: Info, options: Options, restored_to: str) -> in_place.Restored:
+    deployment, restore_id = scene.deployment, in_place.restore_id(scene.deployment.now())
+    if options.in_place:
+        steps = in_place.InPlaceRestore(deployment, scene.container, say=scene.say, log=scene.write)
+        restored = steps.run(made, restore_id)
+        aftercare.ask_for_backup(deployment)
+        return restored
+    of = info.cluster_of(made.backup)
+    wish = transaction.Wish(made, of.system_id if of else None, newest_branch(info).timeline, options.check_indexes)
+    return transaction.BesideRestore(deployment, scene.container, scene.say, scene.write).run(wish, restore_id, restored_to)
 
 
 def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStored | None:
@@ -158,62 +258,11 @@ def _ask_repository(argv: pgbackrest.Argv) -> bytes:
     return answer.stdout
 
 
-def _ask(*, confirmed: bool) -> None:
+def _ask(question: str, *, confirmed: bool) -> None:
     if confirmed:
         return
-    if sys.stdin.isatty() and click.confirm("Overwrite the database?", default=False):
+    if sys.stdin.isatty() and click.confirm(question, default=False):
         return
     raise ProductError(
         "not confirmed; nothing was changed", hint="answer y, or run it with CONFIRM=yes", exit_code=Exit.NOT_CONFIRMED
-    )
-
-
-def _run_recorded(deployment: Deployment, steps: in_place.InPlaceRestore, made: Plan) -> None:
-    history, reason = deployment.history, "asked for by the operator"
-    history.mark_interrupted("restore", deployment.now())
-    run = history.begin(Beginning("restore", made.wanted.verb, made.backup.repo, "manual", reason), deployment.now())
-    begun = f"the database is being overwritten (restore {made.wanted.verb}, backup {made.backup.label})"
-    deployment.teller.tell(Notice(events.RESTORE_STARTED, "warning", begun))
-    state: State = "failed"
-    message, code, hint = "ended by an unforeseen error", int(Exit.UNEXPECTED), "see /var/log/pgbackrest/restore.log"
-    try:
-        restored = steps.run(made, in_place.restore_id(deployment.now()))
-        state, message, code, hint = "succeeded", _summary(restored, deployment.zone), int(Exit.OK), ""
-    except ProductError as error:
-        message, code, hint = error.message, error.exit_code, error.hint
-        raise
-    finally:
-        history.end(run, Ending(state, code, made.backup.label, message), deployment.now())
-        deployment.teller.tell(_notice(state, message, hint))
-    click.echo(message)
-    _note_identity(deployment, restored.server)
-    for kept in restored.kept:
-        click.echo(f"WAL that the archive never saw is kept in {kept}")
-    click.echo("Next: take a full backup of the restored database: make backup")
-
-
-def _notice(state: State, message: str, hint: str) -> Notice:
-    if state == "succeeded":
-        return Notice(events.RESTORE_SUCCEEDED, "warning", message, "take a full backup of it: `make backup`")
-    return Notice(events.RESTORE_FAILED, "critical", f"restore: {message}", hint)
-
-
-def _note_identity(deployment: Deployment, server: Server) -> None:
-    """Tell the guard over the backups that this state is wanted, however small it is; a failure is told, no more."""
-    try:
-        identity.restored(deployment, server)
-        objection = identity.guard(deployment, server, jobs.read_info(deployment))
-    except ProductError as error:
-        click.echo(f"the restored database could not be compared with the backups: {error.message}")
-        return
-    if objection is not None:
-        click.echo(f"{objection.message}\nHINT: {cluster.ADOPT}")
-
-
-def _summary(restored: in_place.Restored, zone: ZoneInfo) -> str:
-    last = f", last transaction {restored.last_transaction}" if restored.last_transaction else ""
-    opened = report.local(restored.server.now, zone)
-    return (
-        f"RESTORED: the database is open since {opened} on timeline {restored.server.timeline}{last}; "
-        f"downtime {restored.downtime_seconds:.1f} s"
     )

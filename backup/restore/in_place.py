@@ -220,7 +220,8 @@ class InPlaceRestore:
         volumes, name = self._deployment.volumes, f"{server.timeline:08X}.history"
         try:
             branch = timeline.parse_history(name, (volumes.pgdata / "pg_wal" / name).read_text("ascii"))
-            count = tail.hand_over(tail.kept_directories(volumes.database), volumes.pgdata, branch, server.system_id)
+            segments = [each for kept in tail.kept_directories(volumes.database) for each in tail.unarchived(kept)]
+            count = tail.hand_over(segments, volumes.pgdata, branch, server.system_id)
         except FileNotFoundError:  # no fork: the timeline goes on
             return
         except (OSError, ValueError) as error:
@@ -260,7 +261,7 @@ class InPlaceRestore:
             self._say(str(error))
         for line in lines[-15:]:
             self._log(f"postgres: {line}")
-        raise IncompleteError(*_diagnosis(lines, self._container.name))
+        raise IncompleteError(*diagnosis(lines, self._container.name))
 
     def _last_transaction(self, since: float) -> str | None:
         marker = "last completed transaction was at log time "
@@ -270,7 +271,8 @@ class InPlaceRestore:
         )
 
 
-def _diagnosis(lines: tuple[str, ...], container: str) -> tuple[str, str]:
+def diagnosis(lines: tuple[str, ...], container: str) -> tuple[str, str]:
+    """Return why a server ended in recovery, by its last lines, and what to do next."""
     text = "\n".join(lines)
     if "recovery ended before configured recovery target was reached" in text:
         return (

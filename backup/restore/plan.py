@@ -210,6 +210,4 @@ def describe(plan: Plan, now: datetime, zone: ZoneInfo, gaps: tuple[Gap, ...] = 
         ("is lost", lost),
         *(("no recovery", recovery_gap.sentence(gap, lambda moment: _both(moment, zone))) for gap in gaps),
         ("timeline", f"follows {plan.timeline}; a new one begins when the database opens"),
-        ("how", "in place: the database is stopped and its files are overwritten; this cannot be undone"),
-        ("is kept", "the old pg_wal, and every backup in the repository"),
     )

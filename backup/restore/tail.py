@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,10 @@ def kept_directories(database_volume: Path) -> tuple[Path, ...]:
     return tuple(sorted(database_volume.glob(f"{_KEPT_PREFIX}*")))
 
 
-def unarchived(kept: Path) -> tuple[Path, ...]:
+def unarchived(kept: Path, *, stopped_cleanly: bool = False) -> tuple[Path, ...]:
     """Return the segments of a kept `pg_wal` that hold what the archive never saw, in order.
+
+    How its server ended is told by a mark in a directory that `keep` has made, by `stopped_cleanly` for any other.
 
     After an orderly stop that is only what waits with a `.ready` mark: PostgreSQL ends and archives the last segment
     before its final checkpoint, and nothing but that checkpoint lies behind it. After a crash it is every segment with
@@ -86,7 +89,7 @@ def unarchived(kept: Path) -> tuple[Path, ...]:
     """
     marks = kept / "archive_status"
     segments = (entry for entry in sorted(kept.iterdir()) if _SEGMENT.fullmatch(entry.name))
-    if (kept / _CLEAN_MARK).exists():
+    if stopped_cleanly or (kept / _CLEAN_MARK).exists():
         return tuple(segment for segment in segments if (marks / f"{segment.name}.ready").exists())
     return tuple(
         segment for segment in segments if not (marks / f"{segment.name}.done").exists() and _holds_own_wal(segment)
@@ -115,32 +118,34 @@ def is_of(segment: Path, system_id: int) -> bool:
     return len(found) == _SYSTEM_ID.size and _SYSTEM_ID.unpack(found) == (system_id,)
 
 
-def feed(kept: tuple[Path, ...], pgdata: Path, system_id: int | None) -> int:
+def feed(kept: tuple[Path, ...], pgdata: Path, system_id: int | None, *, stopped_cleanly: bool = False) -> int:
     """Copy the unarchived segments of this cluster, or of any when it is None, into the new `pg_wal`; return how many.
 
     Copies, because PostgreSQL will write into them.
     """
     fed = 0
     for directory in kept:
-        for segment in unarchived(directory):
+        for segment in unarchived(directory, stopped_cleanly=stopped_cleanly):
             if system_id is not None and not is_of(segment, system_id):
                 continue
             target = pgdata / "pg_wal" / segment.name
             shutil.copyfile(segment, target)
             target.chmod(0o600)
+            with target.open("rb") as file:
+                os.fsync(file.fileno())
             fed += 1
     return fed
 
 
-def hand_over(kept: tuple[Path, ...], pgdata: Path, branch: Branch, system_id: int | None) -> int:
-    """Let the open database archive the replayed segments that lie before its fork; return how many.
+def hand_over(segments: Iterable[Path], pgdata: Path, branch: Branch, system_id: int | None) -> int:
+    """Let the open database archive those of the replayed segments that lie before its fork; return how many.
 
     Without them the new timeline could never be reached from a backup of the old one: recovery would find a hole before the
     fork, take it for the end of the archive and open without all that came later. The server forgets them by itself at
     the end of recovery. The segment of the fork itself it has copied into the new timeline. Raises OSError.
     """
     count = 0
-    for segment in (each for directory in kept for each in unarchived(directory)):
+    for segment in segments:
         if system_id is not None and not is_of(segment, system_id):
             continue
         left_at = branch.left_at.get(int(segment.name[:8], 16), 0)

@@ -48,6 +48,8 @@ _LATER_COLUMNS: Final = {
         "database_bytes": "INTEGER",
         "copied_bytes": "INTEGER",
         "stored_bytes": "INTEGER",
+        "restored_to": "TEXT",  # of a restore: the moment or state that it brought back, in words
+        "downtime_seconds": "REAL",  # of a restore: how long there was no database
     }
 }
 
@@ -75,6 +77,8 @@ class Run:
     database_bytes: int | None = None
     copied_bytes: int | None = None
     stored_bytes: int | None = None
+    restored_to: str | None = None
+    downtime_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,8 @@ class Ending:
     attempts: int = 1
     retryable: bool = False
     sizes: Sizes | None = None
+    restored_to: str | None = None
+    downtime_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,8 @@ class History:
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE run SET finished_at = ?, state = ?, exit_code = ?, label = ?, message = ?, tail = ?, attempts = ?, "
-                "retryable = ?, database_bytes = ?, copied_bytes = ?, stored_bytes = ? WHERE id = ?",
+                "retryable = ?, database_bytes = ?, copied_bytes = ?, stored_bytes = ?, restored_to = ?, "
+                "downtime_seconds = ? WHERE id = ?",
                 (
                     now.timestamp(),
                     ending.state,
@@ -169,6 +176,8 @@ class History:
                     sizes.database if sizes else None,
                     sizes.copied if sizes else None,
                     sizes.stored if sizes else None,
+                    ending.restored_to,
+                    ending.downtime_seconds,
                     run,
                 ),
             )

@@ -66,7 +66,7 @@ def command(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["salespider-backup", "restore", *words])
+        monkeypatch.setattr(sys, "argv", ["salespider-backup", "restore", "--in-place", *words])
         code = entry.run()
         printed = capsys.readouterr()
         return int(code), printed.out, printed.err
@@ -99,7 +99,7 @@ def test_a_restore_tells_its_plan_its_steps_and_its_end(
     assert f"==> the last WAL segment {CURRENT} is archived" in lines
     assert "==> stopping salespider-postgres" in lines
     assert lines[-2].startswith("RESTORED: the database is open since 2026-03-04 12:00:00 UTC on timeline 2; downtime ")
-    assert lines[-1] == "Next: take a full backup of the restored database: make backup"
+    assert lines[-1] == "Next: a full backup of the restored database is taken by the supervisor now; see `make status`"
     assert container.calls == ["stop", "start"]
 
 

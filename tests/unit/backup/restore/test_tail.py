@@ -230,7 +230,7 @@ def test_what_was_replayed_before_the_fork_is_given_to_the_archive(volume: Path,
     new = volume / "new"
     (new / "pg_wal" / "archive_status").mkdir(parents=True)
     fork = 3 * len(wal_segment(CURRENT)) + 100
-    assert tail.hand_over((kept,), new, Branch(2, {1: fork}), SYSTEM_ID) == 1
+    assert tail.hand_over(tail.unarchived(kept), new, Branch(2, {1: fork}), SYSTEM_ID) == 1
     assert (new / "pg_wal" / WAITING).read_bytes() == wal_segment(WAITING)
     assert names((new / "pg_wal" / "archive_status").iterdir()) == [f"{WAITING}.ready"]
 
@@ -240,8 +240,8 @@ def test_what_lies_behind_the_fork_or_on_another_branch_is_not(
     volume: Path, pgdata: Path, branch: Branch, system_id: int
 ) -> None:
     kept = keep(volume, pgdata)
-    assert tail.hand_over((kept,), pgdata, branch, system_id) == 0
+    assert tail.hand_over(tail.unarchived(kept), pgdata, branch, system_id) == 0
 
 
 def test_what_another_cluster_wrote_is_not(volume: Path, pgdata: Path) -> None:
-    assert tail.hand_over((keep(volume, pgdata),), pgdata, Branch(2, {1: 2**40}), SYSTEM_ID + 1) == 0
+    assert tail.hand_over(tail.unarchived(keep(volume, pgdata)), pgdata, Branch(2, {1: 2**40}), SYSTEM_ID + 1) == 0

@@ -1,0 +1,128 @@
+"""SIGKILL of a restore after each of its steps: the next command finishes it or puts the old database back."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.e2e.conftest import Stacks
+from tests.e2e.stack import Result, Stack, wait_until
+
+# Ends the restore's process, and with it its container, as soon as it has done one thing; loaded by Python at its start.
+KILLER = """
+import os, signal
+from backup.restore import beside, proof, switch
+
+def killing(cls, method, name):
+    original = getattr(cls, method)
+    def wrapped(self, *given, **named):
+        result = original(self, *given, **named)
+        if os.environ["KILL_AFTER"] == (name or given[0]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(cls, method, wrapped)
+
+killing(beside.SideRestore, "_restore", "restore")
+killing(proof.Proof, "prove", "prove")
+killing(switch.Switch, "_do", None)
+"""
+DOWN = ("stop", "prepare", "move out", "move in", "mark starting")
+STEPS = ("restore", "prove", "mark swapping", *DOWN, "start")
+FEW = ("restore", "mark swapping", "move out", "move in", "start")
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def stack(stacks: Stacks) -> Stack:
+    stack = stacks.running()
+    stack.sql("CREATE TABLE sale (id int PRIMARY KEY)")
+    hold = stack.directory / "killer"
+    hold.mkdir(mode=0o755)
+    (hold / "sitecustomize.py").write_text(KILLER)
+    return stack
+
+
+def killed_restore(stack: Stack, step: str, *words: str) -> Result:
+    """Run a restore that is killed after a step."""
+    options = ("--volume", f"{stack.directory}/killer:/opt/killer:ro", "--env", "PYTHONPATH=/opt/killer:/opt/salespider")
+    run = ("--profile", "ops", "run", "--rm", "--no-deps", "-T", *options, "--env", f"KILL_AFTER={step}")
+    result = stack.compose(*run, "restore", "--yes", *words, check=False)
+    assert result.code == 137, result.output
+    return result
+
+
+def sell(stack: Stack) -> int:
+    """Commit another row; return its number, which is how many there are."""
+    number = next(_numbers)
+    stack.sql(f"INSERT INTO sale VALUES ({number})")
+    return number
+
+
+def sales(stack: Stack) -> int:
+    return int(stack.sql("SELECT count(*) FROM sale"))
+
+
+def in_volume(stack: Stack) -> list[str]:
+    return stack.in_helper("ls /v", {"/v": stack.volume("postgres-data")}).split()
+
+
+def settle(stack: Stack, step: str, verb: str) -> Result:
+    """Give the next command; whatever it was, the database is open then and no restore is left half-done."""
+    result = stack.make(verb, CONFIRM="yes")
+    assert result.code == 0, f"after {step}: {result.output}"
+    wait_until(stack.is_open, 30, "an open database")
+    left = in_volume(stack)
+    assert "data" in left
+    assert [name for name in left if name.startswith("restore-") and name != "restore-journal.json"] == []
+    return result
+
+
+def kill_and_settle(stack: Stack, step: str) -> None:
+    count = sell(stack)
+    killed_restore(stack, step, "latest")
+    settle(stack, step, "restore-latest")
+    assert sales(stack) == count, f"killed after {step}, the same command again"
+    count = sell(stack)
+    killed_restore(stack, step, "latest")
+    settle(stack, step, "restore-undo")
+    assert sales(stack) == count, f"killed after {step}, then restore-undo"
+    assert stack.make("restore-cleanup", CONFIRM="yes").code == 0
+
+
+def test_in_the_middle_of_the_swap_no_server_starts_and_it_is_said(stack: Stack) -> None:
+    """Somebody starts the container: it holds, says why, and the supervisor alarms."""
+    count = sell(stack)
+    killed_restore(stack, "move out", "latest")
+    stack.docker("start", "postgres")
+    wait_until(lambda: "in the middle of its swap" in stack.logs("postgres"), 30, "the reason")
+    assert "data" not in in_volume(stack)
+    status = stack.make("restore-status")
+    assert "THE DATABASE IS DOWN" in status.output
+    wait_until(lambda: "restore" in [alarm["key"] for alarm in stack.alarms()], 90, "an alarm")
+    settle(stack, "move out", "restore-latest")
+    assert sales(stack) == count
+    wait_until(lambda: "restore" not in [alarm["key"] for alarm in stack.alarms()], 90, "the end of the alarm")
+
+
+@pytest.mark.parametrize("step", FEW)
+def test_a_few_steps(stack: Stack, step: str) -> None:
+    """The sample that every run takes."""
+    kill_and_settle(stack, step)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step(stack: Stack, step: str) -> None:
+    """After each of them."""
+    kill_and_settle(stack, step)
+
+
+def test_a_second_kill_while_it_is_put_back(stack: Stack) -> None:
+    """What reverts can be killed, too."""
+    count = sell(stack)
+    killed_restore(stack, "move in", "latest")
+    killed_restore(stack, "move back", "undo")
+    killed_restore(stack, "put back", "undo")
+    settle(stack, "put back", "restore-undo")
+    assert sales(stack) == count
