@@ -21,7 +21,7 @@ IN_BACKUP := scripts/in-backup
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
 .PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
 .PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-undo restore-status restore-cleanup
-.PHONY: demo demo-down test test-long e2e integration check help
+.PHONY: peek peek-psql peek-export peek-close demo demo-down test test-long e2e integration check help
 
 ## Running it
 
@@ -137,6 +137,20 @@ restore-status: ## a restore that was cut off, the databases that are kept, and 
 
 restore-cleanup: ## remove databases that restores have replaced, when a full backup since is good and their days are over
 	@scripts/restore cleanup
+
+## Looking at the database as it was, while the live one goes on
+
+peek: ## open a read-only copy of a moment: TARGET="2024-01-01 12:00:00"; or BACKUP_SET=…; or the end of the archive
+	@scripts/peek open "$(TARGET)" "$(BACKUP_SET)"
+
+peek-psql: ## look into it; one statement: SQL="SELECT …"
+	@scripts/peek psql $(if $(value SQL),"$$SQL")
+
+peek-export: ## take a table out of it, as a file that the live database can load: TABLE=public.sale FILE=…
+	@scripts/peek export "$$TABLE" "$$FILE"
+
+peek-close: ## end it, and remove all of it
+	@scripts/peek close
 
 ## Trying it and working on it
 
