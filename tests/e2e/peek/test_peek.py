@@ -1,4 +1,4 @@
-"""A look at the database as it was before a mistake, and the lost rows back from it, while the live one serves all the time."""
+"""A look at the database as it was before a mistake, and the lost rows back from it, while the live one goes on serving."""
 
 from __future__ import annotations
 
@@ -245,8 +245,7 @@ def test_a_killed_one_is_an_alarm_and_cleaned_up(shop: Shop) -> None:
 def test_a_killed_client_leaves_a_peek_that_can_be_used(shop: Shop) -> None:
     """Whoever waits for it is killed while it is being opened: it opens all the same, and can be closed."""
     stack = shop.stack
-    with stack.in_background("make", "peek", f"TARGET={shop.before}", f"PROJECT={stack.project}",
-                             f"ENV_FILE={stack.env_file}", f"CONFIG_VOLUME={stack.config_volume}") as client:  # fmt: skip
+    with stack.in_background("scripts/peek", "open", shop.before, "") as client:
         wait_until(lambda: stack.docker("inspect", "peek", check=False).code == 0, 60, "its container")
         client.kill()
     began = time.monotonic()
