@@ -185,7 +185,9 @@ def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> t
     ways = room.describe(mode, found, deployment.config.restore_keep_previous_days)
     for name, text in (*described, *ways, *_sources(info, deployment)):
         write(f"  {name:<11} {text}")
-    if not options.in_place:
+    if options.in_place:
+        aftercare.require_no_tablespaces(deployment.volumes.database)
+    else:
         room.require(found)
     return made, described[0][1]
 

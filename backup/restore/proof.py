@@ -6,6 +6,7 @@ its configuration is not the published one. What it has replayed to is what the 
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from typing import Final
 from backup import process
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError, Postgres, Replay
-from backup.restore import settings
+from backup.restore import room, settings
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import Database
@@ -131,11 +132,10 @@ class Proof:
                 return None
             if (lines := server.ended()) is not None:
                 raise UnprovenError(*_diagnosis(lines))
-            try:
-                replay = self._postgres.replay()
-                was_asked = True
-            except DatabaseError:
-                replay = None
+            if room.is_endangered(shutil.disk_usage(case.pgdata).free):
+                raise UnprovenError("the database's volume runs full", "free some space, or give IN_PLACE=yes")
+            replay = self._asked()
+            was_asked = was_asked or replay is not None
             if replay is None and not was_asked and time.monotonic() - server.heard_at > IDLE_SECONDS:
                 raise UnprovenError(
                     "the cluster does not become consistent: the archive lacks WAL of the backup itself",
@@ -148,6 +148,12 @@ class Proof:
                 until = self._deployment.local(replay.last_commit) if replay and replay.last_commit else "the backup's end"
                 self._say(f"still replaying WAL beside; it has reached {until}")
         raise UnprovenError("stopped on request", "run it again when it suits")
+
+    def _asked(self) -> Replay | None:
+        try:
+            return self._postgres.replay()
+        except DatabaseError:  # not yet: it answers once it is consistent
+            return None
 
     def _is_there(self, replay: Replay, server: _Server, case: Case) -> bool:
         if not replay.in_recovery:

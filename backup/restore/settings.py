@@ -98,6 +98,7 @@ def of_proof(control: Mapping[str, str], directory: str, socket: str) -> tuple[s
         "session_preload_libraries": "",
         "local_preload_libraries": "",
         "shared_buffers": "64MB",
+        "checkpoint_timeout": "30s",
         "huge_pages": "off",
         "max_parallel_workers": 0,
         "jit": "off",

@@ -186,6 +186,7 @@ class Switch:
         fed = tail.feed(tail.kept_directories(self._volume), incoming, system_id)
         if (pgdata / "pg_wal").is_dir():
             fed += tail.feed((pgdata / "pg_wal",), incoming, system_id, stopped_cleanly=_stopped_cleanly(pgdata))
+        journal_file.sync_directory(incoming / "pg_wal")
         if fed:
             self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed

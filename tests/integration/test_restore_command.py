@@ -72,7 +72,7 @@ def test_it_says_what_it_tries_and_how_to_go_on(tmp_path: Path) -> None:
 def test_it_asks_synchronously_for_the_stanza_it_is_told(tmp_path: Path) -> None:
     with_answers(tmp_path, "0", {"RESTORE_COMMAND_STANZA": "other"})
     assert (tmp_path / "calls").read_text() == (
-        "--stanza=other --no-archive-async --log-level-console=warn archive-get "
+        f"--stanza=other --pg1-path={Path.cwd()} --no-archive-async --log-level-console=warn archive-get "
         "000000010000000000000007 pg_wal/RECOVERYXLOG\n"
     )
 
