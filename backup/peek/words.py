@@ -66,7 +66,8 @@ def loading(table: Table, file: str, container: str, database: Database) -> list
     other = f'{table.name[:-1]}_peek"' if table.name.endswith('"') else f"{table.name}_peek"
     only = " ".join(f"--table={shlex.quote(name)}" for name in (table.parts or (table.relation,)))
     source = shlex.quote(file)
-    script = f"s/^COPY {_for_sed(table.name)} (\\(.*\\)) FROM stdin;$/COPY {other} (\\1) FROM stdin;/"
+    into_other = other.replace("\\", r"\\").replace("/", r"\/").replace("&", r"\&")
+    script = f"s/^COPY {_for_sed(table.name)} (\\(.*\\)) FROM stdin;$/COPY {into_other} (\\1) FROM stdin;/"
     create = f"CREATE TABLE {other} (LIKE {table.name})"
     rename = (
         f"docker exec -i {container} pg_restore --data-only {only} --file=- < {source} | sed {shlex.quote(script)} "
