@@ -135,7 +135,7 @@ restore-undo: ## bring back the database that the last restore has replaced
 restore-status: ## a restore that was cut off, the databases that are kept, and the last restore
 	@scripts/restore status
 
-restore-cleanup: ## remove databases that restores have replaced, when a full backup since is good and their days are over
+restore-cleanup: ## remove databases that restores have replaced, when a backup since is good and their days are over
 	@scripts/restore cleanup
 
 ## Looking at the database as it was, while the live one goes on

@@ -146,18 +146,18 @@ class Agenda:
         changed_at = max(self._configured_at, works_again or _ANY_TIME)
         if failed is not None and (failed.finished or failed.started) >= changed_at:
             return None  # trying again without a change cannot help
-        if (full := self._wanted_full(repo)) is not None:
-            return Waiting(full, now)
+        if (wanted := self._wanted_at_once(repo)) is not None:
+            return Waiting(wanted, now)
         if failed is not None and failed.origin != "manual":
             kind = cast("BackupType", failed.requested or failed.what)
             return Waiting(BackupRequest(kind, repo, "retry", "the last one failed, and something was changed since"), now)
         return None
 
-    def _wanted_full(self, repo: int) -> BackupRequest | None:
+    def _wanted_at_once(self, repo: int) -> BackupRequest | None:
         if self._gaps.pending(repo) is not None:
             return BackupRequest("full", repo, "resume", "the WAL emergency has ended")
-        if aftercare.wants_backup(self._deployment, repo):
-            return BackupRequest("full", repo, "restore", aftercare.REASON)
+        if (kind := aftercare.wanted_backup(self._deployment, repo)) is not None:
+            return BackupRequest(kind, repo, "restore", aftercare.REASON)
         if repo in self._lacking:
             return BackupRequest("full", repo, "first", f"repository {repo} holds no full backup yet")
         return None

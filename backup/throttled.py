@@ -31,11 +31,16 @@ def is_refusal(lines: Iterable[str]) -> bool:
     return any(_SAID in line for line in lines)
 
 
-def run(argv: pgbackrest.Argv, on_line: Callable[[str], None], limits: process.Limits) -> process.Finished:
-    """Run a command as `process.run` does; again while a store refuses it and it fails soon."""
+def run(
+    argv: pgbackrest.Argv,
+    on_line: Callable[[str], None],
+    limits: process.Limits,
+    again: pgbackrest.Argv | None = None,
+) -> process.Finished:
+    """Run a command as `process.run` does; again, as `again` if given, while a store refuses it and it fails soon."""
     spent_seconds = 0.0
     for attempt in range(1, MOST_ATTEMPTS + 1):
-        finished = process.run(argv, on_line, limits)
+        finished = process.run(again or argv if attempt > 1 else argv, on_line, limits)
         spent_seconds += finished.seconds + (wait_seconds := _wait_seconds())
         refused = finished.exit_code > 0 and not finished.stopped_by and is_refusal(finished.tail)
         if not refused or attempt == MOST_ATTEMPTS or spent_seconds > PATIENCE_SECONDS or limits.stop.wait(wait_seconds):

@@ -1,4 +1,4 @@
-"""After a restore: a full backup at once, and the replaced clusters, kept until it is good and their days are over.
+"""After a restore: a backup at once, and the replaced clusters, kept until it is good and their days are over.
 
 Loaded by the supervisor, too: nothing here knows Docker.
 """
@@ -16,8 +16,9 @@ from backup.deployment import Deployment
 from backup.restore import journal_file
 from backup.restore.journal import Journal, Kept
 from backup.restore.plan import RefusedError
+from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType
 
-MARK: Final = "full backup after a restore"
+MARK: Final = "backup after a restore"
 REASON: Final = "the database was restored"
 _OURS: Final = re.compile(r"(previous|restore)-\d{8}-\d{6}")
 _TABLESPACES: Final = "tablespaces-*"
@@ -25,18 +26,25 @@ RUNS_CONSIDERED: Final = 100
 
 
 def ask_for_backup(deployment: Deployment) -> None:
-    """Have the supervisor take a full backup into every repository, at once. Raises StoreError."""
+    """Have the supervisor take a backup into every repository, at once. Raises StoreError."""
     deployment.marks.put_moment(MARK, deployment.now())
 
 
-def wants_backup(deployment: Deployment, repo: int) -> bool:
-    """Tell whether a repository still lacks the full backup that the last restore asked for. Raises StoreError."""
+def wanted_backup(deployment: Deployment, repo: int) -> BackupType | None:
+    """Return the type of the backup that a repository still lacks since the last restore, or None. Raises StoreError.
+
+    A full one, unless there is one of the last day: where a number of them is kept, an afternoon of restores would push out
+    the old ones, and with them the moments that somebody is looking for. A differential one is as good a beginning.
+    """
     since = deployment.marks.moment(MARK)
-    return since is not None and not _has_full_since(deployment, repo, since)
+    if since is None or _has_backup_since(deployment, repo, since):
+        return None
+    a_day_ago = deployment.now() - FORCED_FULL_AT_MOST_EVERY
+    return "diff" if _has_backup_since(deployment, repo, a_day_ago, "full") else "full"
 
 
-def _has_full_since(deployment: Deployment, repo: int | None, since: datetime) -> bool:
-    runs = deployment.history.recent("backup", what="full", repo=repo, state="succeeded", limit=RUNS_CONSIDERED)
+def _has_backup_since(deployment: Deployment, repo: int | None, since: datetime, kind: BackupType | None = None) -> bool:
+    runs = deployment.history.recent("backup", what=kind, repo=repo, state="succeeded", limit=RUNS_CONSIDERED)
     return any(run.started >= since for run in runs)
 
 
@@ -62,7 +70,7 @@ def kept_clusters(volume: Path) -> tuple[Kept, ...]:
 
 
 def verdicts(deployment: Deployment, *, before_their_time: bool = False) -> tuple[Verdict, ...]:
-    """Judge every kept cluster: it goes when a full backup since has succeeded and its days are over, or are not asked for.
+    """Judge every kept cluster: it goes when a backup since has succeeded and its days are over, or are not asked for.
 
     Raises JournalError, OSError, StoreError.
     """
@@ -72,8 +80,8 @@ def verdicts(deployment: Deployment, *, before_their_time: bool = False) -> tupl
         since = datetime.fromtimestamp(kept.since, UTC)
         until = since + days
         reason = ""
-        if not _has_full_since(deployment, None, since):
-            reason = "no full backup has succeeded since; `make backup` takes one"
+        if not _has_backup_since(deployment, None, since):
+            reason = "no backup has succeeded since; `make backup` takes one"
         elif not before_their_time and deployment.now() < until:
             reason = f"until {deployment.local(until)}"
         judged.append(Verdict(kept, reason))

@@ -51,6 +51,11 @@ class Order:
     system_id: int | None
     check_indexes: bool = False
 
+    @property
+    def takes_tail(self) -> bool:
+        """Tell whether recovery goes beyond the backup, and so may need WAL that only the old cluster has."""
+        return self.plan.target.kind != "immediate"
+
 
 class SpaceWatch(threading.Event):
     """A stop flag that is also set when the volume gets too full: whoever waits for it looks."""
@@ -89,7 +94,7 @@ class SideRestore:
         directory = self._deployment.volumes.database / journal.restored_name(order.id)
         with tempfile.TemporaryDirectory(prefix="restore-") as scratch:
             self._restore(order, directory, Path(scratch) / "pgbackrest")
-            if order.plan.keeps_tail:
+            if order.takes_tail:
                 fed = self.feed(directory, order.system_id, old_is_down=old_is_down)
                 if fed:
                     self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
@@ -108,11 +113,14 @@ class SideRestore:
         made = order.plan
         source = Source(made.backup.repo, made.backup.label, made.target, restore_command(made.repositories))
         where = Beside(str(directory), str(tablespaces), str(scratch))
-        argv = restore_beside(self._deployment.config.stanza, source, where)
+        argv, again = (
+            restore_beside(self._deployment.config.stanza, source, where, goes_on=goes_on) for goes_on in (False, True)
+        )
         self._say(f"restoring backup {order.plan.backup.label} beside the live database")
         watch = SpaceWatch(directory.parent, self._deployment.stop)
         meter = Meter(order.plan.backup.database_bytes, self._log)
-        finished = throttled.run(argv, meter.line, process.Limits(watch, DEADLINE_SECONDS, jobs.GRACE_SECONDS))
+        limits = process.Limits(watch, DEADLINE_SECONDS, jobs.GRACE_SECONDS)
+        finished = throttled.run(argv, meter.line, limits, again)
         self._require_success(finished, watch)
         if not journal_file.has_entries(tablespaces):
             tablespaces.rmdir()

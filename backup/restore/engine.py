@@ -27,18 +27,18 @@ class Source:
     restore_command: str
 
 
-def restore_beside(stanza: str, source: Source, beside: Beside) -> Argv:
-    """Return the command that restores a backup set into an empty directory.
+def restore_beside(stanza: str, source: Source, beside: Beside, *, goes_on: bool = False) -> Argv:
+    """Return the command that restores a backup set into an empty directory, or goes on where it was cut off.
 
-    Spool and lock path are its own: with the live ones it would empty the spool of the live server. Never --delta nor
-    --force: with them a tablespace that has no other place would be restored over the live one.
+    Spool and lock path are its own: with the live ones it would empty the spool of the live server. Every tablespace has
+    another place: otherwise it would be refused, or restored over the live one.
     """
     return (
         "pgbackrest",
         f"--stanza={stanza}",
         f"--repo={source.repo}",
         f"--set={source.label}",
-        "--no-delta",
+        "--delta" if goes_on else "--no-delta",
         f"--pg1-path={beside.pgdata}",
         f"--tablespace-map-all={beside.tablespaces}",
         f"--spool-path={beside.scratch}/spool",

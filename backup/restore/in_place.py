@@ -284,6 +284,12 @@ def diagnosis(lines: tuple[str, ...], container: str) -> tuple[str, str]:
             "recovery: the repository could not be read",
             f"make the repository reachable, then `docker start {container}`: recovery goes on where it stopped",
         )
+    if "recovery aborted because of insufficient parameter settings" in text:
+        detail = next((line.split("DETAIL:", 1)[1].strip() for line in lines if "is a lower setting than" in line), "")
+        return (
+            f"recovery: a setting is lower than when this WAL was written ({detail.removesuffix('.')})",
+            "raise it (POSTGRES_MAX_CONNECTIONS, or the file of POSTGRES_EXTRA_CONFIG), `make deploy`, and restore again",
+        )
     fatal = next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), "no reason in its log")
     return (
         f"recovery: PostgreSQL ended ({fatal.strip()})",

@@ -47,7 +47,8 @@ class Swap:
     `incoming` and `outgoing` are names in the volume; `had_data`: there was a cluster, or what is left of one, in its place.
     `was_running`: the postgres container ran. `proven_lsn` is where recovery must end at least, `newest_timeline` the
     highest timeline known before the new cluster was started. `keeps_tail`: WAL that only the old cluster has belongs into
-    the new one. `began` and `stopped` are seconds since the epoch; `restored_to` is for people to read.
+    the new one, `keeps_all`: and to its very end. `began` and `stopped` are seconds since the epoch; `restored_to` is for
+    people to read.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Swap:
     proven_lsn: int = 0
     newest_timeline: int = 1
     keeps_tail: bool = False
+    keeps_all: bool = False
     repositories: tuple[int, ...] = ()
     label: str | None = None
     restored_to: str = ""

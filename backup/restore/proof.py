@@ -35,6 +35,7 @@ CONTROL_SECONDS: Final = 10.0
 CHECK_DEADLINE_SECONDS: Final = 24 * 3600.0
 MOST_STARTS: Final = 5
 _TOO_LITTLE: Final = "insufficient parameter settings"
+_NOT_WORTH_A_LINE: Final = ("restored log file", "the database system is starting up", "not yet accepting connections")
 _STOPPED_AT_TARGET: Final = "recovery stopping"
 _FOUND_CORRUPTION: Final = 2
 
@@ -218,7 +219,8 @@ class _Server:
         self._lines.append(line)
         self.wants_more = self.wants_more or _TOO_LITTLE in line
         self.reached_target = self.reached_target or _STOPPED_AT_TARGET in line
-        self._log(f"proof: {line}")
+        if not any(each in line for each in _NOT_WORTH_A_LINE):
+            self._log(f"proof: {line}")
 
     def ended(self) -> tuple[str, ...] | None:
         """Return its last lines when it has ended by itself."""

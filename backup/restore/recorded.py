@@ -24,7 +24,7 @@ from contract.errors import ProductError
 from contract.exits import Exit
 
 UNDO: Final = "undo it with `make restore-undo`"
-NEXT: Final = "Next: a full backup of the restored database is taken by the supervisor now; see `make status`"
+NEXT: Final = "Next: a backup of the restored database is taken by the supervisor now; see `make status`"
 
 Settled = Literal["nothing", "finished", "reverted"]
 
@@ -67,7 +67,8 @@ def run_recorded(scene: Scene, doing: Doing, act: Callable[[], Restored]) -> Res
     downtime: float | None = None
     try:
         restored = act()
-        state, message, code, hint = "succeeded", _summary(restored, deployment.zone), int(Exit.OK), ""
+        state, message, code = "succeeded", _summary(restored, deployment.zone), int(Exit.OK)
+        hint = UNDO if doing.can_be_undone else ""
         downtime = round(restored.downtime_seconds, 1)
     except ProductError as error:
         message, code, hint = error.message, error.exit_code, error.hint
@@ -95,7 +96,7 @@ def _last_lines(deployment: Deployment, doing: Doing, restored: Restored, messag
 
 def _notice(state: State, message: str, hint: str, facts: dict[str, Fact]) -> Notice:
     if state == "succeeded":
-        return Notice(events.RESTORE_SUCCEEDED, "warning", message, UNDO, facts=facts)
+        return Notice(events.RESTORE_SUCCEEDED, "warning", message, hint, facts=facts)
     return Notice(events.RESTORE_FAILED, "critical", f"restore: {message}", hint, facts=facts)
 
 

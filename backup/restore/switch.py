@@ -28,6 +28,9 @@ from backup.state.store import StoreError
 from contract.errors import ProductError
 from contract.exits import Exit
 
+_FETCH_FAILED: Final = "trying again in"
+"""What the restore_command says while it is patient with a repository."""
+
 GO_ON: Final = (
     "see `make restore-status`; every restore command goes on from here: the same one finishes, another one reverts"
 )
@@ -79,6 +82,7 @@ class Switch:
         self._fed = 0
         self._accepted: Accepted | None = None
         self._is_resumed = False
+        self._is_reverting = False
 
     # --- the ways -----------------------------------------------------------------------------------------------------
 
@@ -95,6 +99,7 @@ class Switch:
 
     def revert(self, swap: Swap) -> None:
         """Go all the way back. Raises IncompleteError."""
+        self._is_reverting = True
         self._pause = threading.Event()  # a stop that was asked for is no reason to leave it half-way
         try:
             self._go(self._present(swap), "revert")
@@ -288,10 +293,10 @@ class Switch:
         last: str | None = None
         try:
             last = _last_transaction(self._container.last_lines(self._since, 2000))
-            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_tail)
+            kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_all)
             aftercare.ask_for_backup(self._deployment)
         except (ContainerError, OSError, StoreError) as error:
-            self._say(f"the swap is done, but not all that comes after it ({error}): take a full backup, make backup")
+            self._say(f"the swap is done, but not all that comes after it ({error}): take a backup, make backup")
         self._accepted = Accepted(server, downtime, self._fed, handed_over, last, tuple(str(path) for path in kept))
         try:
             present = replace(journal_file.load(self._volume), swap=None)
@@ -336,7 +341,17 @@ class Switch:
             if time.monotonic() - told_at > PROGRESS_SECONDS:
                 told_at = time.monotonic()
                 self._say("still recovering")
+                self._require_archive()
         raise FailedError("stopped on request", hint="run it again when it suits")
+
+    def _require_archive(self) -> None:
+        """Do not wait as long as the restore_command does while there is an old database that could serve."""
+        if self._is_reverting or not any(_FETCH_FAILED in line for line in self._container.last_lines(self._since)):
+            return
+        raise FailedError(
+            "recovery: the repository, which could be read for the proof, cannot be read now",
+            hint="make it reachable and run the same restore again",
+        )
 
     def _give_up(self) -> None:
         lines = self._container.last_lines(self._since)

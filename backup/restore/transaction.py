@@ -52,6 +52,7 @@ class BesideRestore:
     def run(self, wish: Wish, restore_id: str, restored_to: str) -> Restored:
         """Build, prove, swap. Raises PutBackError when the old database stays or is back, IncompleteError otherwise."""
         plan = wish.plan
+        order = Order(plan, restore_id, wish.system_id, wish.check_indexes)
         was_running = self._container.condition().running
         swap = Swap(
             id=restore_id,
@@ -63,14 +64,14 @@ class BesideRestore:
             had_data=journal_file.has_entries(self._volume / "data"),
             was_running=was_running,
             began=self._deployment.now().timestamp(),
-            keeps_tail=plan.keeps_tail,
+            keeps_tail=order.takes_tail,
+            keeps_all=plan.keeps_tail,
             repositories=plan.repositories,
             label=plan.backup.label,
             restored_to=restored_to,
         )
         journal_file.update(self._volume, swap)
         try:
-            order = Order(plan, restore_id, wish.system_id, wish.check_indexes)
             proven = self._side.run(order, old_is_down=not was_running)
         except (ProductError, OSError) as error:
             self._undo(swap, error)

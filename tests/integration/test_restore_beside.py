@@ -126,6 +126,21 @@ def test_after_a_crash_with_the_archive_cut_off_no_committed_row_is_lost_and_the
     assert rows(site) == 150, "the salvaged interval itself can be restored to any moment"
 
 
+def test_a_moment_that_only_the_dead_database_knows_can_be_restored(site: Site) -> None:
+    """It lies in WAL that the archive never saw, and that the killed cluster still has."""
+    fill(site, 100)
+    site.switch_wal()
+    cut_off(site)
+    fill(site, 50)
+    inside = moment(site)
+    fill(site, 50)
+    kill(site)
+    restore(site, Wanted("pitr", at=inside))
+    assert rows(site) == 150
+    undo(site, 2)
+    assert rows(site) == 200
+
+
 def test_an_undo_brings_back_the_old_rows_and_a_later_restore_what_was_written_then(site: Site) -> None:
     fill(site, 100)
     before = moment(site)
@@ -184,14 +199,18 @@ def test_an_archive_that_cannot_be_read_is_no_end_of_it(site: Site) -> None:
     assert in_volume(site) == ["data"]
 
 
-def test_a_standby_gets_what_its_primary_had_later(site: Site) -> None:
-    """The setting was raised after the backup: the standby cannot go on with less, and is started again with more."""
+def test_a_standby_gets_what_its_primary_had_later_and_the_server_is_asked_to_have_it_too(site: Site) -> None:
+    """Raised after the backup, which does not know: the proof is begun again with more, and the old database comes back."""
     site.sql("ALTER SYSTEM SET max_connections = 321")
     site.stop()
     site.start()
     fill(site, 100)
-    restore(site, Wanted("latest"))
-    assert rows(site) == 100
+    with pytest.raises(PutBackError) as back:
+        restore(site, Wanted("latest"))
+    assert "max_connections = 100 is a lower setting" in back.value.message
+    assert back.value.message.endswith("the old database runs again")
+    assert (rows(site), timeline(site)) == (100, 1)
+    assert in_volume(site) == ["data"]
 
 
 def test_an_empty_volume_is_filled(site: Site) -> None:

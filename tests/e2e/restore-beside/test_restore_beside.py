@@ -109,8 +109,8 @@ def test_no_row_that_was_acknowledged_during_the_restore_is_lost(stack: Stack) -
     assert int(acknowledged) > 5
 
 
-def test_a_full_backup_follows_by_itself(stack: Stack) -> None:
-    wait_until(lambda: len(stack.backups("full")) == 2, 90, "a full backup after the restore")
+def test_a_backup_follows_by_itself(stack: Stack) -> None:
+    wait_until(lambda: len(stack.backups()) == 2, 90, "a backup after the restore")
     wait_until(lambda: stack.doing().startswith("idle"), 60, "an idle supervisor")
     assert stack.runs()[-1]["origin"] == "restore"
 
@@ -186,3 +186,16 @@ def test_tablespaces_get_a_place_of_their_own(stack: Stack) -> None:
         stack.sql("SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'")
         == "/var/lib/postgresql/fast"
     )
+
+
+@pytest.mark.long
+def test_the_downtime_does_not_grow_with_the_database(stack: Stack, record_property: Callable[[str, object], None]) -> None:
+    """A gigabyte takes longer to restore, and no longer to swap."""
+    stack.sql("CREATE TABLE big AS SELECT id, repeat(md5(id::text), 60) AS note FROM generate_series(1, 500000) id")
+    assert stack.make("backup").code == 0
+    began = time.monotonic()
+    _, downtime = restore(stack, "restore-latest")
+    record_property("restore-latest of 1 GB, all of it, seconds", round(time.monotonic() - began, 1))
+    record_property("restore-latest of 1 GB: longest time without an answer, seconds", round(downtime, 1))
+    assert downtime < 10
+    assert stack.sql("SELECT count(*) FROM big") == "500000"

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from tests.e2e.conftest import Stacks
+from tests.e2e.small_disk import look_now
 from tests.e2e.stack import Result, Stack, wait_until
 
 # Ends the restore's process, and with it its container, as soon as it has done one thing; loaded by Python at its start.
@@ -29,7 +30,8 @@ killing(switch.Switch, "_do", None)
 """
 DOWN = ("stop", "prepare", "move out", "move in", "mark starting")
 STEPS = ("restore", "prove", "mark swapping", *DOWN, "start")
-FEW = ("restore", "mark swapping", "move out", "move in", "start")
+FEW = ("mark swapping", "move out", "start")
+RUN = ("--profile", "ops", "run", "--rm", "--no-deps", "-T")
 _numbers = itertools.count(1)
 
 
@@ -46,8 +48,7 @@ def stack(stacks: Stacks) -> Stack:
 def killed_restore(stack: Stack, step: str, *words: str) -> Result:
     """Run a restore that is killed after a step."""
     options = ("--volume", f"{stack.directory}/killer:/opt/killer:ro", "--env", "PYTHONPATH=/opt/killer:/opt/salespider")
-    run = ("--profile", "ops", "run", "--rm", "--no-deps", "-T", *options, "--env", f"KILL_AFTER={step}")
-    result = stack.compose(*run, "restore", "--yes", *words, check=False)
+    result = stack.compose(*RUN, *options, "--env", f"KILL_AFTER={step}", "restore", "--yes", *words, check=False)
     assert result.code == 137, result.output
     return result
 
@@ -99,9 +100,11 @@ def test_in_the_middle_of_the_swap_no_server_starts_and_it_is_said(stack: Stack)
     assert "data" not in in_volume(stack)
     status = stack.make("restore-status")
     assert "THE DATABASE IS DOWN" in status.output
+    look_now(stack)
     wait_until(lambda: "restore" in [alarm["key"] for alarm in stack.alarms()], 90, "an alarm")
     settle(stack, "move out", "restore-latest")
     assert sales(stack) == count
+    look_now(stack)
     wait_until(lambda: "restore" not in [alarm["key"] for alarm in stack.alarms()], 90, "the end of the alarm")
 
 
@@ -116,6 +119,16 @@ def test_a_few_steps(stack: Stack, step: str) -> None:
 def test_every_step(stack: Stack, step: str) -> None:
     """After each of them."""
     kill_and_settle(stack, step)
+
+
+def test_the_death_of_the_docker_client_is_no_matter(stack: Stack) -> None:
+    """The container goes on without the terminal that began it."""
+    count, before = sell(stack), len(stack.runs())
+    with stack.in_background("docker", "compose", *RUN, "restore", "--yes", "latest") as client:
+        wait_until(lambda: "restore" in [run["kind"] for run in stack.runs()[before:]], 60, "a restore that has begun")
+        client.kill()
+    wait_until(lambda: [r["state"] for r in stack.runs()[before:] if r["kind"] == "restore"] == ["succeeded"], 60, "its end")
+    assert sales(stack) == count
 
 
 def test_a_second_kill_while_it_is_put_back(stack: Stack) -> None:

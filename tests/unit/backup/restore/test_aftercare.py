@@ -1,4 +1,4 @@
-"""What restores leave: kept until a full backup since is good and their days are over, and told while it is half-done."""
+"""What restores leave: kept until a backup since is good and their days are over, and told while it is half-done."""
 
 from __future__ import annotations
 
@@ -40,13 +40,12 @@ def back_up(world: World, what: str = "full", state: str = "succeeded") -> None:
 # --- how long ---------------------------------------------------------------------------------------------------------
 
 
-def test_it_stays_until_a_full_backup_has_succeeded(world: World) -> None:
+def test_it_stays_until_a_backup_has_succeeded(world: World) -> None:
     directory = keep(world)
     world.clock.advance(days=30)
-    back_up(world, "diff")
     back_up(world, state="failed")
     (verdict,) = aftercare.verdicts(world.deployment, before_their_time=True)
-    assert "no full backup has succeeded since" in verdict.reason
+    assert "no backup has succeeded since" in verdict.reason
     tidying.tidy(world.deployment)
     assert directory.exists()
 
@@ -135,15 +134,31 @@ def test_a_restore_in_place_would_go_over_the_tablespaces_of_a_kept_cluster(worl
 
 
 def test_the_supervisor_takes_a_full_backup_at_once_and_once(world: World) -> None:
+    back_up(world)
+    world.clock.advance(days=1, minutes=1)
     aftercare.ask_for_backup(world.deployment)
     agenda = Agenda(world.deployment)
     request = agenda.next(world.clock())
     assert request is not None
     assert (request.kind, request.repo, request.origin) == ("full", 1, "restore")
-    back_up(world, "diff")
-    assert aftercare.wants_backup(world.deployment, 1)
+    back_up(world, state="failed")
+    assert aftercare.wanted_backup(world.deployment, 1) == "full"
     back_up(world)
     assert agenda.next(world.clock()) is None
+
+
+def test_many_restores_in_a_day_push_no_full_backup_out(world: World) -> None:
+    """The second one takes a differential backup: what is kept by number must go on reaching as far back."""
+    taken = []
+    for _ in range(4):
+        world.clock.advance(hours=1)
+        aftercare.ask_for_backup(world.deployment)
+        kind = aftercare.wanted_backup(world.deployment, 1)
+        assert kind is not None
+        taken.append(kind)
+        back_up(world, kind)
+        assert aftercare.wanted_backup(world.deployment, 1) is None
+    assert taken == ["full", "diff", "diff", "diff"]
 
 
 # --- cut off ----------------------------------------------------------------------------------------------------------
@@ -198,7 +213,7 @@ def test_standing_names_what_is_kept_and_the_last_restore(world: World) -> None:
     assert began + timedelta(seconds=90) == world.clock()
     assert standing.lines(world.deployment) == [
         "no restore is under way",
-        f"kept: {NAME}, replaced by latest (no full backup has succeeded since; `make backup` takes one)",
+        f"kept: {NAME}, replaced by latest (no backup has succeeded since; `make backup` takes one)",
         (
             "last restore: pitr to 2026-03-04 11:00:00 UTC, succeeded at 2026-03-04 12:00:00 UTC, took 1 min 30 s, "
             "downtime 1.4 s"

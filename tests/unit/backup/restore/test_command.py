@@ -16,7 +16,11 @@ from backup.peek import place
 from backup.pgbackrest import Cluster
 from backup.postgres import Server
 from backup.restore import command as module
+from backup.restore import journal_file, room
+from backup.restore.in_place import Restored
+from backup.restore.plan import Wanted
 from backup.restore.timeline import FIRST, Branch
+from backup.restore.transaction import BesideRestore, Wish, request
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     SYSTEM_ID,
@@ -29,6 +33,8 @@ from tests.unit.backup.fakes import (
     runs_of,
     wal_segment,
 )
+from tests.unit.backup.restore.test_journal import make_swap
+from tests.unit.backup.restore.test_switch import make_cluster
 
 FULL = make_backup("20260301-020000F")
 CURRENT = "000000010000000000000005"
@@ -50,7 +56,13 @@ def container(monkeypatch: pytest.MonkeyPatch) -> FakeContainer:
 
 
 @pytest.fixture
-def command(
+def command(beside: Type) -> Type:
+    """Type a restore in place; return exit code and both streams."""
+    return lambda *words: beside("--in-place", *words)
+
+
+@pytest.fixture
+def beside(
     world: World,
     engine: FakePgbackrest,
     container: FakeContainer,
@@ -67,7 +79,7 @@ def command(
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["salespider-backup", "restore", "--in-place", *words])
+        monkeypatch.setattr(sys, "argv", ["salespider-backup", "restore", *words])
         code = entry.run()
         printed = capsys.readouterr()
         return int(code), printed.out, printed.err
@@ -100,7 +112,7 @@ def test_a_restore_tells_its_plan_its_steps_and_its_end(
     assert f"==> the last WAL segment {CURRENT} is archived" in lines
     assert "==> stopping salespider-postgres" in lines
     assert lines[-2].startswith("RESTORED: the database is open since 2026-03-04 12:00:00 UTC on timeline 2; downtime ")
-    assert lines[-1] == "Next: a full backup of the restored database is taken by the supervisor now; see `make status`"
+    assert lines[-1] == "Next: a backup of the restored database is taken by the supervisor now; see `make status`"
     assert container.calls == ["stop", "start"]
 
 
@@ -316,3 +328,114 @@ def test_a_history_that_cannot_be_read_is_an_error_and_not_the_first_branch(engi
         module.newest_branch(make_info(FULL))
     assert error.value.message == "the archive's history cannot be read (host-connect)"
     assert error.value.hint == "the repository's host cannot be reached: check name and network"
+
+
+# --- beside, and the verbs around it ----------------------------------------------------------------------------------
+
+
+def test_a_restore_beside_is_the_default_and_tells_its_room(
+    beside: Type, world: World, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Wish] = []
+
+    def run(_self: BesideRestore, wish: Wish, _restore_id: str, _to: str) -> Restored:
+        asked.append(wish)
+        return Restored(world.postgres.server(), None, 0, (), 1.4)
+
+    monkeypatch.setattr(BesideRestore, "run", run)
+    make_cluster(world.volumes.database / "x", "live")
+    (world.volumes.database / "x" / "global").rename(world.volumes.pgdata / "global")
+    code, out, err = beside("--yes", "--amcheck", "latest")
+    assert (code, err) == (Exit.OK, "")
+    assert [(wish.system_id, wish.newest_timeline, wish.check_indexes) for wish in asked] == [(SYSTEM_ID, 1, True)]
+    assert "  how         beside: " in out
+    assert "make restore-undo" in out
+    (run_row,) = world.deployment.history.recent("restore")
+    assert run_row.downtime_seconds == 1.4
+    assert (run_row.restored_to or "").startswith("the latest state")
+    assert container.calls == []
+
+
+def test_without_room_it_is_refused_before_anything_is_asked(
+    beside: Type, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "RESERVE_BYTES", 10**15)
+    code, out, err = beside("--yes", "latest")
+    assert code == Exit.RESTORE_REFUSED
+    assert "IN_PLACE=yes" in err
+    assert "  space " in out
+    assert container.calls == []
+
+
+def test_there_is_nothing_to_undo(beside: Type, container: FakeContainer) -> None:
+    code, _, err = beside("--yes", "undo")
+    assert code == Exit.RESTORE_REFUSED
+    assert "there is nothing to undo" in err
+    assert container.calls == []
+
+
+def test_an_undo_that_is_not_confirmed_changes_nothing(beside: Type, world: World, container: FakeContainer) -> None:
+    make_cluster(world.volumes.database / "previous-20260303-120000", "older")
+    code, out, _ = beside("undo")
+    assert code == Exit.NOT_CONFIRMED
+    assert "previous-20260303-120000" in out
+    assert container.calls == []
+    assert not (world.volumes.database / journal_file.NAME).exists()
+
+
+def test_an_undo_swaps_and_is_recorded(beside: Type, world: World, container: FakeContainer) -> None:
+    kept = world.volumes.database / "previous-20260303-120000"
+    make_cluster(kept, "older")
+
+    def promote() -> None:
+        world.postgres.timeline = 2
+        (world.volumes.pgdata / "pg_wal" / "00000002.history").write_text("1\t0/9000000\tx\n")
+
+    container.on_start = promote
+    code, out, err = beside("--yes", "undo")
+    assert (code, err) == (Exit.OK, "")
+    assert (world.volumes.pgdata / "who").read_text() == "older"
+    assert world.deployment.history.recent("restore")[0].what == "undo"
+    assert "RESTORED: " in out
+
+
+def test_what_was_cut_off_is_settled_first_and_the_same_request_ends_there(
+    beside: Type, world: World, container: FakeContainer
+) -> None:
+    """Killed between the two renames."""
+    volume = world.volumes.database
+    swap = make_swap(step="swapping", request=request(Wanted("latest")), stopped=1.0)
+    world.volumes.pgdata.rename(volume / swap.outgoing)
+    make_cluster(volume / swap.incoming, "new")
+    journal_file.update(volume, swap)
+    container.running = False
+
+    def promote() -> None:
+        world.postgres.timeline = 2
+        (world.volumes.pgdata / "pg_wal" / "00000002.history").write_text("1\t0/9000000\tx\n")
+
+    container.on_start = promote
+    code, out, _ = beside("latest")
+    assert code == Exit.NOT_CONFIRMED
+    assert not world.volumes.pgdata.exists()
+    code, out, err = beside("--yes", "latest")
+    assert (code, err) == (Exit.OK, "")
+    assert "was cut off; it is finished now" in out
+    assert (world.volumes.pgdata / "who").read_text() == "new"
+    assert container.calls == ["start"]
+
+
+def test_status_changes_nothing_and_needs_no_docker(beside: Type, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DatabaseContainer", None)
+    journal_file.update(world.volumes.database, make_swap(step="swapping"))
+    code, out, _ = beside("status")
+    assert code == Exit.OK
+    assert "THE DATABASE IS DOWN" in out
+
+
+def test_cleanup_says_what_stays_and_why(beside: Type, world: World) -> None:
+    make_cluster(world.volumes.database / "previous-20260303-120000", "older")
+    code, out, _ = beside("--yes", "cleanup")
+    assert code == Exit.OK
+    assert "kept: previous-20260303-120000 (no backup has succeeded since" in out
+    assert (world.volumes.database / "previous-20260303-120000").exists()

@@ -291,6 +291,18 @@ DIAGNOSES = [
         "make the repository reachable, then `docker start salespider-postgres`: recovery goes on where it stopped",
     ),
     (
+        "a lower setting",
+        (
+            "FATAL:  recovery aborted because of insufficient parameter settings",
+            "DETAIL:  max_connections = 100 is a lower setting than on the primary server, where its value was 321.",
+        ),
+        (
+            "recovery: a setting is lower than when this WAL was written (max_connections = 100 is a lower setting than on "
+            "the primary server, where its value was 321); THE DATABASE IS DOWN"
+        ),
+        "raise it (POSTGRES_MAX_CONNECTIONS, or the file of POSTGRES_EXTRA_CONFIG), `make deploy`, and restore again",
+    ),
+    (
         "anything else, with its reason",
         ("LOG:  starting", "2026-03-04 12:00:00 UTC [1] PANIC:  could not locate a valid checkpoint record  ", "LOG:  x"),
         (

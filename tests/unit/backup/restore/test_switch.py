@@ -55,7 +55,7 @@ class Scene:
         values: dict[str, object] = {
             "id": ID, "verb": "latest", "request": "latest", "step": "building", "incoming": journal.restored_name(ID),
             "outgoing": journal.previous_name(ID), "had_data": True, "was_running": True, "began": 1.0,
-            "proven_lsn": parse_lsn(FORK), "keeps_tail": True, "repositories": (1,),
+            "proven_lsn": parse_lsn(FORK), "keeps_tail": True, "keeps_all": True, "repositories": (1,),
         }  # fmt: skip
         made = Swap(**{**values, **given})  # type: ignore[arg-type]  # a test's own values
         journal_file.update(self.volume, made)
@@ -91,7 +91,7 @@ def test_the_new_cluster_takes_its_place_and_the_old_one_is_kept(scene: Scene) -
     assert done.server.timeline == 2
     (kept,) = journal_file.load(scene.volume).kept
     assert (kept.name, kept.replaced_by) == (f"previous-{ID}", "latest")
-    assert aftercare.wants_backup(scene.world.deployment, 1)
+    assert aftercare.wanted_backup(scene.world.deployment, 1) == "full"
 
 
 def test_the_new_cluster_archives(scene: Scene) -> None:
@@ -105,8 +105,8 @@ def test_wal_that_only_the_old_cluster_had_is_recovered_from_and_archived(scene:
     assert (scene.volume / "data" / "pg_wal" / "archive_status" / f"{SEGMENT}.ready").exists()
 
 
-def test_an_earlier_moment_wants_nothing_of_the_old_wal(scene: Scene) -> None:
-    done = scene.switch().finish(scene.swap(keeps_tail=False, verb="pitr"))
+def test_the_end_of_a_backup_wants_nothing_of_the_old_wal(scene: Scene) -> None:
+    done = scene.switch().finish(scene.swap(keeps_tail=False, keeps_all=False, verb="backup"))
     assert (done.segments_fed, done.handed_over) == (0, 0)
     assert not (scene.volume / "data" / "pg_wal" / SEGMENT).exists()
 
@@ -155,6 +155,25 @@ def test_a_server_that_dies_in_recovery_makes_room_for_the_old_one(scene: Scene)
     assert scene.who() == "old"
     assert not (scene.volume / "data" / "recovery.signal").exists(), "no timeline was begun, so none is needed"
     assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
+
+
+def test_a_repository_that_dies_after_the_proof_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The restore_command would be patient for minutes, and there is an old database that can serve."""
+    monkeypatch.setattr(switch, "PROGRESS_SECONDS", 0.0)
+    scene.world.postgres.in_recovery = True
+    starts = iter([False, True])
+
+    def start() -> None:
+        scene.world.postgres.in_recovery = not next(starts)
+
+    scene.container.on_start = start
+    scene.container.lines = (
+        "restore-command: archive-get 07 failed with exit code 49 (attempt 1 of 6), trying again in 1 s",
+    )
+    with pytest.raises(PutBackError) as back:
+        scene.switch().finish(scene.swap())
+    assert back.value.message.endswith("cannot be read now; the old database runs again")
+    assert scene.who() == "old"
 
 
 def test_a_container_that_does_not_stop_leaves_everything_as_it_is(scene: Scene) -> None:
