@@ -21,7 +21,8 @@ IN_BACKUP := scripts/in-backup
 .PHONY: recovery-kit-verify backup backup-diff backup-incr backup-info backup-check storage-check schedule
 .PHONY: backup-history retention adopt stanza-upgrade repo-add repo-retire notify-test wal-status wal-emergency
 .PHONY: wal-resume emergency-dump restore-latest restore-backup restore-pitr restore-plan restore-point restore-undo
-.PHONY: restore-status restore-cleanup demo demo-down test test-long e2e integration check help
+.PHONY: restore-status restore-cleanup peek peek-psql peek-export peek-close demo demo-down test test-long e2e integration
+.PHONY: check help
 
 ## Running it
 
@@ -143,6 +144,20 @@ restore-plan: ## what a restore would do, or why it cannot be; changes nothing: 
 
 restore-point: ## name this moment, so that a restore can end exactly here: NAME=before-release
 	@$(IN_BACKUP) restore-point "$(NAME)"
+
+## Looking at the database as it was, while the live one goes on
+
+peek: ## open a read-only copy of a moment: TARGET="2024-01-01 12:00:00"; or BACKUP_SET=…; or the end of the archive
+	@scripts/peek open "$(TARGET)" "$(BACKUP_SET)"
+
+peek-psql: ## look into it; one statement: SQL="SELECT …"
+	@scripts/peek psql $(if $(value SQL),"$$SQL")
+
+peek-export: ## take a table out of it, as a file that the live database can load: TABLE=public.sale FILE=…
+	@scripts/peek export "$$TABLE" "$$FILE"
+
+peek-close: ## end it, and remove all of it
+	@scripts/peek close
 
 ## Trying it and working on it
 

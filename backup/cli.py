@@ -17,6 +17,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "history": ("backup.commands.looking", "history"),
     "info": ("backup.commands.listing", "info"),
     "notify-test": ("backup.notify.command", "notify_test"),
+    "peek": ("backup.peek.command", "peek"),
     "repo-add": ("backup.commands.moving", "repo_add"),
     "repo-retire": ("backup.commands.moving", "repo_retire"),
     "repository-check": ("backup.commands.checking", "repository_check"),

@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from backup.peek.tables import Table
 from backup.watch.readings import WalReading
 from contract import paths
 from contract.errors import ProductError
@@ -25,10 +26,27 @@ CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT = "60s"
 WATCH_TIMEOUT = "10s"
 CHECKPOINT_TIMEOUT = "15min"
+COUNT_TIMEOUT = "5s"
+LOCK_PATIENCE = "SET lock_timeout = '1s'"
 
 _TABLES = """
     SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
+"""
+
+# Partitioned tables have no rows of their own; what they consist of is named by `parts`, the leaves only.
+_TABLE_OF = """
+    SELECT n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind::text,
+           pg_total_relation_size(c.oid),
+           CASE WHEN c.reltuples < 0 OR c.relkind = 'p' THEN NULL WHEN c.relpages = 0 THEN c.reltuples::bigint
+                ELSE (c.reltuples / c.relpages * pg_relation_size(c.oid) / current_setting('block_size')::int)::bigint END,
+           ARRAY(SELECT leaf.relname::text FROM pg_partition_tree(c.oid) p JOIN pg_class leaf ON leaf.oid = p.relid
+                 WHERE c.relkind = 'p' AND p.isleaf ORDER BY p.relid)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+"""
+_OWN_TABLES = """
+    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relpersistence = 'p'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.classid = 'pg_class'::regclass AND d.deptype = 'e')
 """
 
@@ -180,6 +198,33 @@ class Postgres:
             cursor.execute("SET synchronous_commit = local")
             cursor.execute("SELECT pg_logical_emit_message(true, 'salespider', 'restore point')")
         return int(made[0]), str(made[1]), int(str(made[2])[:8], 16), made[3]
+
+    def pause_replay(self) -> None:
+        """Have a standby replay no further, also not what is archived from now on."""
+        self._row("SELECT pg_wal_replay_pause()")
+
+    def biggest_tables(self, most: int) -> tuple[Table, ...]:
+        """Return the biggest tables of the database that is backed up, partitions one by one; waits for no lock for long."""
+        with self._cursor(COUNT_TIMEOUT, self._database.name) as cursor:
+            cursor.execute(LOCK_PATIENCE)
+            cursor.execute(f"{_TABLE_OF} {_OWN_TABLES} ORDER BY 5 DESC, 3 LIMIT %s", (most,))
+            return tuple(Table(*row) for row in cursor.fetchall())
+
+    def table(self, name: str) -> Table | None:
+        """Return a table by its name as SQL has it, with or without its schema; None when there is none of that name."""
+        with self._cursor(COUNT_TIMEOUT, self._database.name) as cursor:
+            cursor.execute(LOCK_PATIENCE)
+            cursor.execute(f"{_TABLE_OF} WHERE c.oid = to_regclass(%s)", (name,))
+            row = cursor.fetchone()
+        return Table(*row) if row else None
+
+    def count_rows(self, table: Table) -> int:
+        """Count the rows of a table. Raises DatabaseError when that takes longer than some seconds."""
+        with self._cursor(COUNT_TIMEOUT, self._database.name) as cursor:
+            cursor.execute(LOCK_PATIENCE)
+            cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table.schema, table.relation)))
+            row = cursor.fetchone()
+        return int(row[0]) if row else 0
 
     def archiver(self) -> Archiver:
         """Return the archiver's statistics."""

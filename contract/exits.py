@@ -41,6 +41,7 @@ class Exit(_Code):
     NOTIFICATION = 22, "a receiver did not take the test notice, or nobody is told at all; the output names it"
     STORE_AWAY = 24, "a store that is in use already does not answer; that may pass by itself, and archiving waits for it"
     EMERGENCY = 26, "the WAL emergency was refused or is not over, or a dump was refused; nothing was lost by that"
+    PEEK = 27, "there is no peek, or it could not be opened or exported from; the live database was not touched"
     TERMINATED = 143, "stopped by SIGTERM, in order"
 
 

@@ -21,7 +21,7 @@ _OTHER_BYTES = 64 << 20
 def contradictions(variables: Variables, refused: frozenset[str], cpu_count: int) -> Iterator[Problem]:
     """Return what is wrong with variables taken together; those already refused are left out."""
     yield from _level(variables, known_type="pgbackrest_compress_type" not in refused)
-    for name in ("backup_cpu_limit", "postgres_cpu_limit"):
+    for name in ("backup_cpu_limit", "postgres_cpu_limit", "peek_cpu_limit"):
         if float(getattr(variables, name)) > cpu_count and name not in refused:
             what = f"is {getattr(variables, name)}, but this machine has {_cores(cpu_count)}: Docker would refuse it"
             yield Problem(name.upper(), what, f"write at most {cpu_count}")

@@ -131,6 +131,10 @@ class Variables(FromEnvironment):
     backup_memory_reservation: Annotated[str, _as(container_values.memory_limit)] = "256M"
     backup_cpu_reservation: Annotated[str, _as(container_values.processors)] = "0.25"
 
+    peek_hours: Annotated[int, _number(1, 168)] = 4
+    peek_memory_limit: Annotated[str, _as(container_values.memory_limit)] = "512M"
+    peek_cpu_limit: Annotated[str, _as(container_values.processors)] = "1"
+
     backup_cloud_cli: Annotated[str, _as(container_values.cloud_programs)] = "none"
 
     aws_role_arn: Annotated[str | None, _as(storage_values.role_arn)] = None

@@ -13,10 +13,11 @@ import click
 
 from backup import evidence, jobs, logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
+from backup.peek import place
 from backup.pgbackrest import Info
 from backup.restore import aftercare, branches, choosing, in_place, journal_file, room, standing, tidying, transaction
 from backup.restore.container import DatabaseContainer
-from backup.restore.plan import Plan, Wanted
+from backup.restore.plan import Plan, RefusedError, Wanted
 from backup.restore.recorded import Doing, Scene, Settled, run_recorded, settle_cut_off
 from backup.restore.switch import Switch
 from backup.restore.target import TargetKind
@@ -141,7 +142,15 @@ def _operation(verb: str, container_name: str) -> Iterator[Scene]:
         ),
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
+        if verb != "cleanup":
+            _require_no_peek(deployment)
         yield Scene(deployment, container, write)
+
+
+def _require_no_peek(deployment: Deployment) -> None:
+    """Do nothing while no peek is open: it takes the space that a restore beside has counted on. Raises RefusedError."""
+    if place.is_open(deployment.volumes):
+        raise RefusedError("a peek is open beside the database", "`make peek-close` ends it; then run the restore again")
 
 
 def _carry_out(wanted: Wanted, options: Options) -> None:

@@ -59,6 +59,10 @@ class Proven:
     databases: int
 
 
+Visit = Callable[[Proven, Callable[[], bool]], None]
+"""What is done with a standby while it stands at its target; the second one tells whether it still runs."""
+
+
 @dataclass(frozen=True)
 class Case:
     """What is to be proven: the cluster in `pgdata`, of this system identifier; `has_target`: it ends before the archive."""
@@ -89,8 +93,8 @@ class Proof:
         database = deployment.config.database
         self._postgres = Postgres(Database(user=database.user, name=database.name, port=settings.PROOF_PORT), scratch)
 
-    def prove(self, case: Case) -> Proven:
-        """Start the standby, wait for its target, look at it, stop it. Raises UnprovenError."""
+    def prove(self, case: Case, visit: Visit = lambda _proven, _runs: None) -> Proven:
+        """Start the standby, wait for its target, look at it, let `visit` use it, stop it. Raises UnprovenError."""
         self._configure()
         (case.pgdata / "standby.signal").touch()
         (case.pgdata / "recovery.signal").unlink(missing_ok=True)
@@ -100,6 +104,7 @@ class Proof:
                 found = self._wait(server, case)
                 if found is not None:
                     proven = self._looked_at(found, case)
+                    visit(proven, lambda running=server: running.ended() is None)  # type: ignore[misc]  # a default, not a parameter
                     break
             finally:
                 server.end(case.pgdata)

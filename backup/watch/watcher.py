@@ -15,6 +15,7 @@ from backup import logs
 from backup.deployment import Deployment
 from backup.emergency import watch as emergency
 from backup.notice import Notice
+from backup.peek import leftover
 from backup.postgres import DatabaseError
 from backup.restore import orphan
 from backup.state.alarms import Alarm
@@ -143,6 +144,7 @@ class Watch:
         tell(deployment, verdict)
         _tried(lambda: emergency.look(deployment, sample, verdict))
         _tried(lambda: orphan.look(deployment))
+        _tried(lambda: leftover.look(deployment))
         if self.is_troubled and verdict.archiver in _ARCHIVING:
             _tried(lambda: deployment.marks.put_moment(WORKS_AGAIN, sample.at))
         if verdict.archiver != "unknown":

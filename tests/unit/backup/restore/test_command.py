@@ -11,6 +11,7 @@ import pytest
 from backup import __main__ as entry
 from backup import identity, oplock
 from backup.deployment import Deployment
+from backup.peek import place
 from backup.pgbackrest import Cluster
 from backup.postgres import Server
 from backup.restore import command as module
@@ -283,6 +284,16 @@ def test_while_a_backup_runs_the_restore_waits_and_says_so(
     assert out.startswith("waiting for the full backup (schedule) (since ")
     assert err.startswith("operation lock: held by full backup (schedule)")
     assert engine.ran == []
+
+
+def test_a_restore_is_refused_while_a_peek_is_open(
+    command: Type, world: World, engine: FakePgbackrest, container: FakeContainer
+) -> None:
+    with place.hold(world.deployment):
+        code, _, err = command("--yes", "latest")
+    assert code == Exit.RESTORE_REFUSED
+    assert "HINT: `make peek-close` ends it" in err
+    assert (engine.ran, container.calls) == ([], [])
 
 
 # --- beside, and the verbs around it ----------------------------------------------------------------------------------
