@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import Result, Stack
+from tests.e2e.stack import Result, Stack, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,8 @@ def test_the_dropped_table_is_back_and_every_table_equals_what_it_was(demo: Resu
     assert demo.code == 0, demo.output
     assert "tables compared               4, all equal" in demo.stdout
     assert stack.sql("SELECT count(*) FROM pgbench_accounts") == "200000"
-    assert [backup["type"] for backup in stack.backups()] == ["full", "full", "diff"]
+    wait_until(lambda: len(stack.backups()) == 4, 90, "the backup that follows the restore")
+    assert [backup["type"] for backup in stack.backups()] == ["full", "full", "diff", "diff"]
 
 
 def test_what_it_says_to_type_next_works(demo: Result, stack: Stack) -> None:
