@@ -30,8 +30,10 @@ def until(window: Window, zone: ZoneInfo) -> str:
 
 def hole(found: Hole) -> str:
     """Return what is missing: "the archive lacks WAL segment X"."""
-    kinds = {fault.kind for fault in found.faults if fault.blocks}
-    why = " (a file of it is empty)" if "empty" in kinds else ""
+    kinds = {fault.kind for fault in found.faults}
+    why = " (a part of one is there)" if "partial" in kinds else ""
+    if "empty" in kinds:
+        why = " (a file of it is empty)"
     if "duplicate" in kinds:
         sums = next(" and ".join(f.checksums) for f in found.faults if f.kind == "duplicate")
         why = f" (it is there twice, with the checksums {sums})"
@@ -42,7 +44,11 @@ def hole(found: Hole) -> str:
 
 def at_hand(found: Hole, names: Collection[str]) -> tuple[str, ...]:
     """Return how a hole can be closed when its segments still lie on the database's disk."""
-    if found.faults or not names or found.count != sum(found.first <= name <= found.last for name in names):
+    if (
+        any(fault.blocks for fault in found.faults)
+        or not names
+        or found.count != sum(found.first <= name <= found.last for name in names)
+    ):
         return ()
     return (
         "what is missing still lies in pg_wal and can be archived from there: docker exec --workdir "

@@ -323,6 +323,7 @@ def test_when_a_hole_cuts_every_backup_the_latest_state_is_refused_for_it() -> N
     ("fault", "why"),
     [
         (Fault(1, 5, "empty"), " (a file of it is empty)"),
+        (Fault(1, 5, "partial"), " (a part of one is there)"),
         (Fault(1, 5, "duplicate", ("aa", "bb")), " (it is there twice, with the checksums aa and bb)"),
     ],
 )
