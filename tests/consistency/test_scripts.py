@@ -1,0 +1,27 @@
+"""What the scripts must not do; the rest of their style is shellcheck's, in the integration tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.consistency.source import ROOT
+
+SCRIPTS = [
+    path
+    for path in sorted([*(ROOT / "scripts").iterdir(), *(ROOT / "config").rglob("*"), ROOT / ".ci" / "run"])
+    if path.is_file() and path.read_bytes().startswith(b"#!") and b"sh" in path.read_bytes().splitlines()[0]
+]
+
+
+def test_there_are_scripts() -> None:
+    assert len(SCRIPTS) > 10
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_no_pipe_ends_before_its_writer(script: Path) -> None:
+    """`grep -q` leaves at the first hit: with pipefail the writer's SIGPIPE is then the answer, now and then."""
+    text = script.read_text("utf-8")
+    assert not (re.search(r"pipefail", text) and re.search(r"\|\s*grep\s+-\w*q", text))
