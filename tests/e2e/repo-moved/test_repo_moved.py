@@ -34,6 +34,7 @@ def restore(stack: Stack, *repositories: int) -> str:
     assert result.code == 0, result.output
     assert stack.sql("SELECT count(*) FROM sale") == count
     assert any(f"repository {repo}" in result.output for repo in repositories), result.output
+    stack.wait_for_backups_after_restore()
     return result.output
 
 

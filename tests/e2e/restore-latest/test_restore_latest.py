@@ -32,12 +32,6 @@ def acknowledged_until_killed(stack: Stack) -> list[int]:
     return [int(line) for line in answers.read_text().split("\n")[:-1]]
 
 
-def wait_for_the_backup_after(stack: Stack) -> None:
-    """Wait for the backup that follows every restore."""
-    wanted = ("restore", "succeeded")
-    wait_until(lambda: (stack.runs()[-1]["origin"], stack.runs()[-1]["state"]) == wanted, 90, "a backup after the restore")
-
-
 def test_rows_after_the_last_backup_are_back(stack: Stack) -> None:
     """The archive holds what the last backup does not."""
     stack.sql("CREATE TABLE visit AS SELECT id FROM generate_series(1, 1000) id")
@@ -45,7 +39,7 @@ def test_rows_after_the_last_backup_are_back(stack: Stack) -> None:
     assert result.code == 0, result.output
     assert stack.sql("SELECT count(*) FROM visit") == "1000"
     stack.sql("INSERT INTO visit VALUES (1001)")
-    wait_for_the_backup_after(stack)
+    stack.wait_for_backups_after_restore()
     assert [backup["type"] for backup in stack.backups()] == ["full", "diff"], "the full one is of today"
 
 
@@ -76,7 +70,7 @@ def in_volume(stack: Stack) -> list[str]:
 def test_the_old_database_runs_on_when_the_backup_turns_out_unreadable(stack: Stack) -> None:
     """The list of backups is fine, the backup is not: it fails beside, and the old rows are served all the time."""
     stack.sql("CREATE TABLE kept AS SELECT 1 AS id")
-    wait_for_the_backup_after(stack)
+    stack.wait_for_backups_after_restore()
     life, before = stack.state("postgres")["StartedAt"], in_volume(stack)
     stack.in_repository("chmod 0000 backup/salespider/*F*/backup.manifest*")
     try:
