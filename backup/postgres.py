@@ -188,7 +188,7 @@ class Postgres:
         with self._cursor(COUNT_TIMEOUT, self._database.name) as cursor:
             cursor.execute(LOCK_PATIENCE)
             cursor.execute(f"{_TABLE_OF} {_OWN_TABLES} ORDER BY 5 DESC, 3 LIMIT %s", (most,))
-            return tuple(Table(*row) for row in cursor.fetchall())
+            return tuple(_table(row) for row in cursor.fetchall())
 
     def table(self, name: str) -> Table | None:
         """Return a table by its name as SQL has it, with or without its schema; None when there is none of that name."""
@@ -196,7 +196,7 @@ class Postgres:
             cursor.execute(LOCK_PATIENCE)
             cursor.execute(f"{_TABLE_OF} WHERE c.oid = to_regclass(%s)", (name,))
             row = cursor.fetchone()
-        return Table(*row) if row else None
+        return _table(row) if row else None
 
     def count_rows(self, table: Table) -> int:
         """Count the rows of a table. Raises DatabaseError when that takes longer than some seconds."""
@@ -322,6 +322,11 @@ class Postgres:
     def database_bytes(self) -> int:
         """Return the size of all databases together."""
         return int(self._row("SELECT sum(pg_database_size(oid)) FROM pg_database")[0])
+
+
+def _table(row: tuple[Any, ...]) -> Table:
+    *values, parts = row
+    return Table(*values, parts=tuple(parts))
 
 
 def _one(cursor: psycopg.Cursor[Any], query: str) -> tuple[Any, ...]:
