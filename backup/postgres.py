@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -325,8 +325,8 @@ class Postgres:
 
 
 def _table(row: tuple[Any, ...]) -> Table:
-    *values, parts = row
-    return Table(*values, parts=tuple(parts))
+    found = Table(*row)
+    return replace(found, parts=tuple(found.parts))
 
 
 def _one(cursor: psycopg.Cursor[Any], query: str) -> tuple[Any, ...]:
