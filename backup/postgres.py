@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,7 @@ class Postgres:
         with self._cursor(COUNT_TIMEOUT, self._database.name) as cursor:
             cursor.execute(LOCK_PATIENCE)
             cursor.execute(f"{_TABLE_OF} {_OWN_TABLES} ORDER BY 5 DESC, 3 LIMIT %s", (most,))
-            return tuple(Table(*row) for row in cursor.fetchall())
+            return tuple(_table(row) for row in cursor.fetchall())
 
     def table(self, name: str) -> Table | None:
         """Return a table by its name as SQL has it, with or without its schema; None when there is none of that name."""
@@ -216,7 +216,7 @@ class Postgres:
             cursor.execute(LOCK_PATIENCE)
             cursor.execute(f"{_TABLE_OF} WHERE c.oid = to_regclass(%s)", (name,))
             row = cursor.fetchone()
-        return Table(*row) if row else None
+        return _table(row) if row else None
 
     def count_rows(self, table: Table) -> int:
         """Count the rows of a table. Raises DatabaseError when that takes longer than some seconds."""
@@ -342,6 +342,11 @@ class Postgres:
     def database_bytes(self) -> int:
         """Return the size of all databases together."""
         return int(self._row("SELECT sum(pg_database_size(oid)) FROM pg_database")[0])
+
+
+def _table(row: tuple[Any, ...]) -> Table:
+    found = Table(*row)
+    return replace(found, parts=tuple(found.parts))
 
 
 def _one(cursor: psycopg.Cursor[Any], query: str | sql.Composed) -> tuple[Any, ...]:
