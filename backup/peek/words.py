@@ -72,7 +72,7 @@ def loading(table: Table, file: str, container: str, database: Database) -> list
     create = f"CREATE TABLE {other} (LIKE {table.name})"
     rename = (
         f"docker exec -i {container} pg_restore --data-only {only} --file=- < {source} | sed {shlex.quote(script)} "
-        f"| {psql} --single-transaction -v ON_ERROR_STOP=1 -q"
+        f"| {psql} --single-transaction -v ON_ERROR_STOP=1 -q -o /dev/null"
     )
     return [
         "into the table that is there (a row whose key exists makes all of it fail, and nothing is loaded):",
