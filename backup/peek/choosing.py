@@ -36,6 +36,7 @@ def choose(deployment: Deployment, wish: Wanted) -> Chosen:
     """Decide. Raises RefusedError, which names the nearest possible target, and RepositoryError."""
     info = jobs.read_info(deployment)
     made, _ = choosing.planned(deployment, wish, info)
+    choosing.require_archived(made)
     cluster = info.cluster_of(made.backup)
     return Chosen(made, cluster.system_id if cluster else None)
 

@@ -17,7 +17,7 @@ from backup.peek.moment import Chosen
 from backup.peek.place import PeekError, Place
 from backup.peek.standby import Standby, database
 from backup.postgres import DatabaseError
-from backup.restore import phrases, room
+from backup.restore import room
 from backup.restore.plan import Wanted
 from backup.restore.proof import Proven
 from contract import events
@@ -101,7 +101,7 @@ class Keeper:
         shows = moment.shown(chosen, last, deployment.zone)
         ending.in_hours(hours)
         (self._scratch / place.READY).write_text(shows, "utf-8")
-        until = phrases.both(deployment.now() + timedelta(hours=hours), deployment.zone)
+        until = moment.both(deployment.now() + timedelta(hours=hours), deployment.zone)
         deployment.teller.tell(Notice(events.PEEK_OPENED, "info", f"a peek shows {shows}", facts={"hours": hours}))
         for line in words.ready_lines(shows, chosen, comparison, until):
             self._write(line)

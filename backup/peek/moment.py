@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from backup.restore.phrases import both
+from backup.restore import phrases
 from backup.restore.plan import Plan
 
 
@@ -21,6 +21,11 @@ class Chosen:
     def has_target(self) -> bool:
         """Tell whether recovery ends before the end of the archive."""
         return self.plan.target.kind != "default"
+
+
+def both(moment: datetime, zone: ZoneInfo) -> str:
+    """Return a moment to the second, in UTC and, where that is another time, in local time."""
+    return phrases.both(moment.replace(microsecond=0), zone)
 
 
 def shown(chosen: Chosen, moment: datetime | None, zone: ZoneInfo) -> str:

@@ -9,9 +9,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from backup.peek.ending import Reason
-from backup.peek.moment import Chosen, shown
+from backup.peek.moment import Chosen, both, shown
 from backup.peek.tables import Table
-from backup.restore.phrases import both
 from contract.supervisor import Database
 
 OPEN: Final = "PEEK IS OPEN"

@@ -71,6 +71,15 @@ def planned(deployment: Deployment, wanted: Wanted, info: Info, *, settled: bool
     return plan.make_plan(wanted, known, deployment.now(), deployment.zone), known
 
 
+def require_archived(made: Plan) -> None:
+    """Do nothing when the archive has all that a plan needs. Raises RefusedError."""
+    if made.needs_tail:
+        raise RefusedError(
+            "the target lies in WAL that the archive never saw and only the database's disk holds",
+            "restore beside, which uses it: `make restore-pitr` without IN_PLACE=yes",
+        )
+
+
 def gaps_of(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
     """Return the intervals without point-in-time recovery; of one that goes on, the beginning that the archive tells."""
     found = []

@@ -190,6 +190,7 @@ def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> t
     for name, text in told:
         write(f"  {name:<11} {text}")
     if options.in_place:
+        choosing.require_archived(made)
         aftercare.require_no_tablespaces(deployment.volumes.database)
     else:
         room.require(found)

@@ -48,6 +48,7 @@ class Plan:
 
     `repositories` are those that WAL comes from, in the order in which they are asked: the backup's own first, then the
     others that could be read. `window` is the unbroken WAL it relies on, `notes` what cannot be known, in words.
+    `needs_tail`: the target lies in WAL that never reached the archive.
     """
 
     wanted: Wanted
@@ -57,6 +58,7 @@ class Plan:
     repositories: tuple[int, ...] = ()
     window: Window | None = None
     notes: tuple[str, ...] = ()
+    needs_tail: bool = False
 
     @property
     def keeps_tail(self) -> bool:
@@ -133,10 +135,13 @@ def require_recoverable(wanted: Wanted, gaps: tuple[Gap, ...], zone: ZoneInfo) -
 
 
 def _plan_of_latest(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
-    window = max(known.latest, key=lambda w: (w.interval.end, w.backups[-1].stopped), default=None)
+    given_up = any(not gap.is_released for gap in known.gaps)  # and said so: the end of the archive is all there is
+    windows = known.windows if given_up else known.latest
+    window = max(windows, key=lambda w: (w.interval.end, w.backups[-1].stopped), default=None)
     if window is None:
         raise _none_on_branch(known, zone)
-    if (hole := next((h for h in known.holes if h.begin >= window.interval.end), None)) is not None:
+    hole = next((hole for hole in known.holes if hole.begin >= window.interval.end), None)
+    if hole is not None and not given_up:
         raise RefusedError(
             f"{phrases.hole(hole)}, so the latest state cannot be restored: recovery would end there without a word, at "
             f"{phrases.until(window, zone)}, and what was committed after that would be lost",
@@ -213,13 +218,19 @@ def _plan_of_time(wanted: Wanted, known: Known, now: datetime, zone: ZoneInfo) -
     for window, backup in pairs(known.windows):
         if backup.stopped + STOP_PRECISION <= at and _reaches_moment(known, window, at):
             target = RestoreTarget("time", at, is_exclusive=wanted.is_exclusive, timeline=wanted.timeline)
-            notes = _notes_of_time(known, window)
-            return Plan(wanted, backup, target, known.branch.timeline, window=window, notes=notes)
+            made = Plan(
+                wanted, backup, target, known.branch.timeline, window=window, notes=_notes_of_time(known, window, at)
+            )
+            return replace(made, needs_tail=not _is_archived(known, window, at))
     raise _no_such_moment(known, at, zone)
 
 
+def _is_archived(known: Known, window: Window, at: datetime) -> bool:
+    return known.is_open(window) or window.until is None or at < window.until
+
+
 def _reaches_moment(known: Known, window: Window, at: datetime) -> bool:
-    if known.is_open(window):
+    if known.is_open(window) or known.goes_on(window):
         return True
     if window.until is not None:
         return at < window.until
@@ -227,7 +238,9 @@ def _reaches_moment(known: Known, window: Window, at: datetime) -> bool:
     return at < min(later, default=at + JUST_BEFORE)
 
 
-def _notes_of_time(known: Known, window: Window) -> tuple[str, ...]:
+def _notes_of_time(known: Known, window: Window, at: datetime) -> tuple[str, ...]:
+    if not _is_archived(known, window, at):
+        return ("the target lies in WAL that only the database's disk holds; the proof shows whether a commit follows it",)
     if window.until is None and not known.is_open(window):
         return ("nobody could look into the last WAL, so whether a commit follows the target is not known",)
     return ()

@@ -118,6 +118,10 @@ class Known:
         furthest = max(each.interval.end for each in self.windows)
         return self.grows and window.interval.end == furthest and self.hole_after(window) is None
 
+    def goes_on(self, window: Window) -> bool:
+        """Tell whether WAL that only the database's disk holds goes on where a window of the archive ends."""
+        return any(each.interval.begin <= window.interval.end < each.interval.end for each in self.latest)
+
     def hole_after(self, window: Window) -> Hole | None:
         """Return the hole that ends a window, or None: it reaches to the end of the archive."""
         return next((hole for hole in self.holes if hole.begin >= window.interval.end), None)

@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from backup.peek import words
-from backup.peek.moment import Chosen, shown
+from backup.peek.moment import Chosen, both, shown
 from backup.peek.tables import Table
 from backup.pgbackrest import RestoreTarget
-from backup.restore.phrases import both
 from backup.restore.plan import Plan, Wanted
 from contract.supervisor import Database
 from tests.consistency.source import ROOT

@@ -251,6 +251,27 @@ def test_a_moment_after_the_last_commit_is_refused_unless_the_database_still_wri
     assert planned(wanted, BOTH_INFO, ends=ENDS, grows=True).backup == LATE
 
 
+def test_a_moment_that_only_the_dead_databases_disk_knows_is_reached_with_its_wal() -> None:
+    wanted = Wanted("pitr", at=utc("2026-03-04 10:00:00"))
+    longer, _ = windows({1: archive()}, FIRST, BOTH_INFO.good(), waiting=[(1, 11)])
+    made = make_plan(wanted, replace(known(BOTH_INFO, ends=ENDS), latest=longer), NOON, UTC_ZONE)
+    assert (made.backup, made.needs_tail) == (LATE, True)
+    assert made.notes[0].startswith("the target lies in WAL that only the database's disk holds")
+    archived = make_plan(Wanted("pitr", at=utc("2026-03-04 09:00:00")), known(BOTH_INFO, ends=ENDS), NOON, UTC_ZONE)
+    assert not archived.needs_tail
+
+
+def test_in_a_wal_emergency_the_latest_state_is_the_end_of_the_archive() -> None:
+    have = known(BOTH_INFO, ends=ENDS)
+    longer, holes = windows({1: archive()}, FIRST, BOTH_INFO.good(), waiting=[(1, 20)])
+    behind = replace(have, latest=longer, holes=holes)
+    with pytest.raises(RefusedError, match="the archive lacks"):
+        make_plan(Wanted("latest"), behind, NOON, UTC_ZONE)
+    given_up = Gap(began=utc("2026-03-04 10:30"), since=utc("2026-03-04 10:00"), until=None)
+    made = make_plan(Wanted("latest"), replace(behind, gaps=(given_up,)), NOON, UTC_ZONE)
+    assert made.window == have.windows[-1]
+
+
 def test_a_database_that_writes_does_not_fill_a_hole() -> None:
     wanted = Wanted("pitr", at=utc("2026-03-02 12:00"))
     assert refusal(wanted, BOTH_INFO, archives=(archive(5),), ends=ENDS, grows=True)[0].startswith(HOLE)
