@@ -17,18 +17,21 @@ MEGABYTES = 150
 REFUSED, UNDONE = 16, 17
 DATA_VOLUME = "/var/lib/postgresql"
 REPO_CONF = "/config/conf.d/repo.conf"
-# Fills the volume of the database but for 40 MB when the restore begins to copy; loaded by Python at its start.
+# Fills the volume of the database, but for so many bytes, when the restore comes to a step; loaded by Python at its start.
 FILLER = """
-import shutil, subprocess
-from backup.restore import beside
+import os, pathlib, shutil, subprocess
+from backup.restore import beside, proof
 
-original = beside.SideRestore._restore
-def filling(self, order, directory, *more):
-    free = shutil.disk_usage(directory.parent).free
-    subprocess.run(("fallocate", "-l", str(free - 40_000_000), directory.parent / "somebody-elses"), check=True)
-    return original(self, order, directory, *more)
+def filling(cls, name):
+    original = getattr(cls, name)
+    def wrapped(self, *given, **named):
+        volume = pathlib.Path("/var/lib/postgresql")
+        size = shutil.disk_usage(volume).free - int(os.environ["LEFT_BYTES"])
+        subprocess.run(("fallocate", "-l", str(size), volume / "somebody-elses"), check=True)
+        return original(self, *given, **named)
+    setattr(cls, name, wrapped)
 
-beside.SideRestore._restore = filling
+filling(*{"copying": (beside.SideRestore, "_restore"), "proving": (proof.Proof, "prove")}[os.environ["FILL_AT"]])
 """
 
 
@@ -127,25 +130,35 @@ def test_the_repository_goes_away_in_the_middle(stack: Stack) -> None:
         assert "old database was not touched" in output(stack)
 
 
-def test_the_disk_runs_full_in_the_middle(stacks: Stacks) -> None:
-    """Somebody else fills it: the restore ends before the live database could not write any more."""
-    stack = small(stacks)
-    start(stack, PGBACKREST_REPO1_TYPE="posix")
-    stack.sql("CREATE TABLE ballast AS SELECT id, repeat(md5(id::text), 60) AS text FROM generate_series(1, 10000) id")
-    stack.sql("CREATE TABLE sale AS SELECT id FROM generate_series(1, 1000) id")
-    taken = stack.make("backup")
+@pytest.fixture(scope="module")
+def tight(stacks: Stacks) -> Stack:
+    """A shop on a small disk, and what fills it."""
+    tight = small(stacks)
+    start(tight, PGBACKREST_REPO1_TYPE="posix")
+    tight.sql("CREATE TABLE ballast AS SELECT id, repeat(md5(id::text), 60) AS text FROM generate_series(1, 10000) id")
+    tight.sql("CREATE TABLE sale AS SELECT id FROM generate_series(1, 1000) id")
+    taken = tight.make("backup")
     assert taken.code == 0, taken.output
-    hook = stack.directory / "filler"
+    hook = tight.directory / "filler"
     hook.mkdir(mode=0o755)
     (hook / "sitecustomize.py").write_text(FILLER)
-    options = ("--volume", f"{hook}:/opt/filler:ro", "--env", "PYTHONPATH=/opt/filler:/opt/salespider")
-    with untouched(stack):
+    return tight
+
+
+@pytest.mark.parametrize(
+    ("step", "left", "words"), [("copying", 40_000_000, "volume ran full"), ("proving", 30_000_000, "volume runs full")]
+)
+def test_the_disk_runs_full_in_the_middle(tight: Stack, step: str, left: int, words: str) -> None:
+    """Somebody else fills it: the restore ends before the live database could not write any more."""
+    volume = ("--volume", f"{tight.directory}/filler:/opt/filler:ro", "--env", "PYTHONPATH=/opt/filler:/opt/salespider")
+    options = (*volume, "--env", f"FILL_AT={step}", "--env", f"LEFT_BYTES={left}")
+    with untouched(tight):
         try:
             run = ("--profile", "ops", "run", "--rm", "--no-deps", "-T", *options)
-            said(stack.compose(*run, "restore", "--yes", "latest", check=False), UNDONE, "ran full")
-            note(stack, 1)
+            said(tight.compose(*run, "restore", "--yes", "latest", check=False), UNDONE, words)
+            note(tight, left)
         finally:
-            stack.exec("postgres", "rm", "-f", f"{DATA_VOLUME}/somebody-elses")
+            tight.exec("postgres", "rm", "-f", f"{DATA_VOLUME}/somebody-elses")
 
 
 def test_the_client_is_killed_and_the_restore_goes_on(stack: Stack) -> None:
