@@ -45,13 +45,7 @@ def in_words(swap: Swap) -> str:
 def is_carried_out(deployment: Deployment) -> bool:
     """Tell whether somebody holds the operation lock: the restore itself, or a backup after which the next look tells."""
     try:
-        with oplock.hold(
-            deployment.volumes.operation_lock,
-            "a look at the journal of restores",
-            patience_seconds=0,
-            stop=deployment.stop,
-            on_wait=lambda _holder: None,
-        ):
+        with oplock.hold_now(deployment.volumes.operation_lock, "a look at the journal of restores"):
             return False
     except oplock.BusyError:
         return True

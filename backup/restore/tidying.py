@@ -24,13 +24,7 @@ def is_due(deployment: Deployment) -> bool:
 def tidy(deployment: Deployment) -> Outcome:
     """Remove what is due, unless a backup or restore is under way; never raises for what can be tried again in an hour."""
     try:
-        with oplock.hold(
-            deployment.volumes.operation_lock,
-            "the removal of replaced databases",
-            patience_seconds=0,
-            stop=deployment.stop,
-            on_wait=lambda _holder: None,
-        ):
+        with oplock.hold_now(deployment.volumes.operation_lock, "the removal of replaced databases"):
             removed = remove_due(deployment, before_their_time=False)
         return Outcome("succeeded", Exit.OK, f"{len(removed)} removed")
     except oplock.BusyError as error:
