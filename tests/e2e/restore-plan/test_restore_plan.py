@@ -14,8 +14,8 @@ from tests.e2e.stack import Result, Stack, wait_until
 
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
-    """A shop in Berlin with a table of entries."""
-    stack = stacks.running(TZ="Europe/Berlin")
+    """A shop in Berlin with a table of entries, and room for the backups that follow restores."""
+    stack = stacks.running(TZ="Europe/Berlin", BACKUP_RETENTION_DIFF="20")
     stack.sql("CREATE TABLE entry (n int)")
     return stack
 

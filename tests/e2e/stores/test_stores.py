@@ -60,8 +60,7 @@ def test_the_gate_does_what_it_is_told(stacks: Stacks) -> None:
     assert [(request["method"], request["status"]) for request in store.requests()] == [("GET", 403)] * 3
     store.heal()
     store.cut()
-    said = said_to(stack, store, requests(store))
-    assert "gaierror" in said, said
+    wait_until(lambda: "gaierror" in said_to(stack, store, requests(store)), 60, "a name that is gone")
     store.mend()
     store.lose(1)
     said = said_to(stack, store, requests(store))
