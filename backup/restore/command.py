@@ -169,6 +169,8 @@ def _carry_out(wanted: Wanted, options: Options) -> None:
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         info = jobs.read_info(deployment)
         made, _ = choosing.planned(deployment, wanted, info, settled=True)
+        if options.in_place:
+            choosing.require_archived(made)
         leaves_one = not options.in_place and journal_file.has_entries(deployment.volumes.pgdata / "global")
         doing = Doing(wanted.verb, made.backup.repo, made.backup.label, restored_to, can_be_undone=leaves_one)
         run_recorded(scene, doing, lambda: _restored(scene, made, info, options, restored_to))

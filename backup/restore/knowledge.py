@@ -19,6 +19,7 @@ from backup.pgbackrest import Backup, Info
 from backup.postgres import DatabaseError
 from backup.restore import plan, seeking, tail
 from backup.restore.plan import Wanted
+from backup.restore.proof import control
 from backup.restore.refusal import RefusedError
 from backup.restore.window import Known, windows
 
@@ -60,6 +61,7 @@ def gather(deployment: Deployment, wanted: Wanted, info: Info, *, settled: bool 
         latest=latest[0],
         holes=latest[1] if wanted.verb == "latest" else holes,
         grows=not settled and _grows(deployment, backup.system_id, branch),
+        is_down=_is_down(deployment),
         segment_bytes=size,
         at_hand=_at_hand(deployment.volumes.pgdata / "pg_wal", holes, backup.system_id),
     )
@@ -135,15 +137,26 @@ def _grows(deployment: Deployment, system_id: int | None, branch: Branch) -> boo
         return False
 
 
+def _is_down(deployment: Deployment) -> bool:
+    try:
+        deployment.postgres.server()
+    except DatabaseError:
+        return True
+    return False
+
+
 def _waiting(deployment: Deployment, system_id: int | None) -> tuple[tuple[int, int], ...]:
     """Return the segments on the database's disk that never reached the archive: (timeline, number)."""
     directory = deployment.volumes.pgdata / "pg_wal"
     if not directory.is_dir() or system_id is None:
         return ()
     try:
+        found = tail.unarchived(directory)
+        if found and control(deployment.volumes.pgdata).get("Database cluster state") == "shut down":
+            found = tail.unarchived(directory, stopped_cleanly=True)  # its last act was to archive all that was committed
         return tuple(
             (wal.timeline_of(file.name), wal.segment_number(file.name, file.stat().st_size) or 0)
-            for file in tail.unarchived(directory)
+            for file in found
             if tail.is_of(file, system_id)
         )
     except OSError:  # a segment that a running server has just removed

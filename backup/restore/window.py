@@ -97,8 +97,9 @@ class Known:
     """All that a plan is made from. `info` holds the repositories and backups that may be used, of one cluster.
 
     `windows` are those of the archive; `latest` those with WAL that waits on the database's disk as well. `grows`: the
-    running database will archive its last WAL first. `point` is where a transaction or a name was found; `searched` says how
-    much was looked through for it. `at_hand` are missing segments that still lie in the old pg_wal.
+    running database will archive its last WAL first; `is_down`: none answers, so what it never archived is on its disk only.
+    `point` is where a transaction or a name was found; `searched` says how much was looked through for it. `at_hand` are
+    missing segments that still lie in the old pg_wal.
     """
 
     info: Info
@@ -107,6 +108,7 @@ class Known:
     latest: tuple[Window, ...]
     holes: tuple[Hole, ...] = ()
     grows: bool = False
+    is_down: bool = False
     point: Point | None = None
     searched: str = ""
     at_hand: frozenset[str] = frozenset()
@@ -119,8 +121,8 @@ class Known:
         return self.grows and window.interval.end == furthest and self.hole_after(window) is None
 
     def goes_on(self, window: Window) -> bool:
-        """Tell whether WAL that only the database's disk holds goes on where a window of the archive ends."""
-        return any(each.interval.begin <= window.interval.end < each.interval.end for each in self.latest)
+        """Tell whether WAL that only a dead database's disk holds goes on where a window of the archive ends."""
+        return self.is_down and any(each.interval.begin <= window.interval.end < each.interval.end for each in self.latest)
 
     def hole_after(self, window: Window) -> Hole | None:
         """Return the hole that ends a window, or None: it reaches to the end of the archive."""

@@ -48,6 +48,7 @@ jit = off
 
 
 _ports = itertools.count(5432)
+_ALL_LINES = 1_000_000
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
@@ -251,9 +252,16 @@ class LocalServer(DatabaseContainer):
 
     def start(self) -> Condition:
         self._starts += 1
+        said = len(self.last_lines(0, _ALL_LINES))
         self._site.start(self._environment, wait=False)
-        wait_until(self._site.pgdata.joinpath("postmaster.pid").exists)
+
+        def has_begun() -> bool:  # one that gives up at once is gone again between two looks
+            lines = self.last_lines(0, _ALL_LINES)[said:]
+            return self._site.pgdata.joinpath("postmaster.pid").exists() or any("is shut down" in line for line in lines)
+
+        wait_until(has_begun)
         return Condition(True, 0, (str(self._starts), 0))
 
     def last_lines(self, since: float, count: int = 200) -> tuple[str, ...]:
-        return tuple(self._site.log.read_text(errors="replace").splitlines()[-count:])
+        log = self._site.log
+        return tuple(log.read_text(errors="replace").splitlines()[-count:]) if log.exists() else ()

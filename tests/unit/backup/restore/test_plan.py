@@ -254,7 +254,10 @@ def test_a_moment_after_the_last_commit_is_refused_unless_the_database_still_wri
 def test_a_moment_that_only_the_dead_databases_disk_knows_is_reached_with_its_wal() -> None:
     wanted = Wanted("pitr", at=utc("2026-03-04 10:00:00"))
     longer, _ = windows({1: archive()}, FIRST, BOTH_INFO.good(), waiting=[(1, 11)])
-    made = make_plan(wanted, replace(known(BOTH_INFO, ends=ENDS), latest=longer), NOON, UTC_ZONE)
+    have = replace(known(BOTH_INFO, ends=ENDS), latest=longer)
+    with pytest.raises(RefusedError, match="after the last transaction in the archive"):
+        make_plan(wanted, have, NOON, UTC_ZONE)  # one that runs has archived all that was committed
+    made = make_plan(wanted, replace(have, is_down=True), NOON, UTC_ZONE)
     assert (made.backup, made.needs_tail) == (LATE, True)
     assert made.notes[0].startswith("the target lies in WAL that only the database's disk holds")
     archived = make_plan(Wanted("pitr", at=utc("2026-03-04 09:00:00")), known(BOTH_INFO, ends=ENDS), NOON, UTC_ZONE)
