@@ -93,7 +93,7 @@ def undo(options: Options) -> None:
         kept = transaction.undoable(deployment, aftercare.kept_clusters(deployment.volumes.database))
         info = jobs.read_info(deployment)
         readable = tuple(repository.key for repository in info.repositories if repository.is_usable)
-        way = transaction.Back(kept, branches.newest(info).timeline, readable, deployment.zone)
+        way = transaction.Back(kept, branches.newest_timeline(info), readable, deployment.zone)
         scene.write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore (undo)")
         for name, text in way.described(deployment.config.restore_keep_previous_days):
             scene.write(f"  {name:<11} {text}")
@@ -207,7 +207,7 @@ def _restored(scene: Scene, made: Plan, info: Info, options: Options, restored_t
         aftercare.ask_for_backup(deployment)
         return restored
     of = info.cluster_of(made.backup)
-    wish = transaction.Wish(made, of.system_id if of else None, branches.newest(info).timeline, options.check_indexes)
+    wish = transaction.Wish(made, of.system_id if of else None, branches.newest_timeline(info), options.check_indexes)
     return transaction.BesideRestore(deployment, scene.container, scene.say, scene.write).run(wish, restore_id, restored_to)
 
 

@@ -15,9 +15,10 @@ from typing import NoReturn
 from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.emergency import lever, words
+from backup.ledger import timelines
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
-from backup.restore import tail, timeline
+from backup.restore import tail
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
 from backup.restore.plan import Plan, RefusedError
 from contract import paths
@@ -219,7 +220,7 @@ class InPlaceRestore:
         """Let the database archive what recovery has replayed and no repository has: the way to the new timeline."""
         volumes, name = self._deployment.volumes, f"{server.timeline:08X}.history"
         try:
-            branch = timeline.parse_history(name, (volumes.pgdata / "pg_wal" / name).read_text("ascii"))
+            branch = timelines.parse_history(name, (volumes.pgdata / "pg_wal" / name).read_text("ascii"))
             segments = [each for kept in tail.kept_directories(volumes.database) for each in tail.unarchived(kept)]
             count = tail.hand_over(segments, volumes.pgdata, branch, server.system_id)
         except FileNotFoundError:  # no fork: the timeline goes on

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from backup.deployment import Deployment
+from backup.ledger import timelines, wal
 from backup.postgres import DatabaseError, Server
-from backup.restore import aftercare, journal, journal_file, settings, tail, timeline
+from backup.restore import aftercare, journal, journal_file, settings, tail
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
 from backup.restore.engine import restore_command
 from backup.restore.in_place import DEAD_STOP_SECONDS, POLL_SECONDS, PROGRESS_SECONDS, IncompleteError, diagnosis
@@ -274,7 +275,7 @@ class Switch:
         pgdata = self._volume / "data"
         name = f"{server.timeline:08X}.history"
         try:
-            branch = timeline.parse_history(name, (pgdata / "pg_wal" / name).read_text("ascii"))
+            branch = timelines.parse_history(name, (pgdata / "pg_wal" / name).read_text("ascii"))
             if self._is_resumed:
                 opened = (pgdata / "pg_wal" / name).stat().st_mtime
         except (OSError, ValueError) as error:
@@ -286,7 +287,7 @@ class Switch:
         downtime = max(opened - (swap.stopped or opened), 0.0)
         self._settle(swap, branch, server, downtime)
 
-    def _settle(self, swap: Swap, branch: timeline.Branch, server: Server, downtime: float) -> None:
+    def _settle(self, swap: Swap, branch: timelines.Branch, server: Server, downtime: float) -> None:
         """Do what is left once the new cluster is accepted. Nothing of it may take the cluster away again."""
         handed_over = self._hand_over(swap, branch, server)
         kept: tuple[Path, ...] = ()
@@ -308,7 +309,7 @@ class Switch:
         except journal_file.JournalError as error:
             self._say(f"the swap is done, but its journal cannot be closed ({error.message}): {GO_ON}")
 
-    def _hand_over(self, swap: Swap, branch: timeline.Branch, server: Server) -> int:
+    def _hand_over(self, swap: Swap, branch: timelines.Branch, server: Server) -> int:
         """Let the database archive what recovery has replayed and no repository has: the way to the new timeline."""
         outgoing = self._volume / swap.outgoing
         if not swap.keeps_tail:
@@ -366,7 +367,7 @@ class Switch:
 
 def newest_history(directory: Path) -> int:
     """Return the highest timeline that has a history file in a cluster's pg_wal; 0 for none."""
-    return max((timeline.timeline_of(file.name) for file in (directory / "pg_wal").glob("*.history")), default=0)
+    return max((wal.timeline_of(file.name) for file in (directory / "pg_wal").glob("*.history")), default=0)
 
 
 def _is_cluster(directory: Path) -> bool:

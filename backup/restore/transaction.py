@@ -9,6 +9,7 @@ from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from backup.deployment import Deployment
+from backup.ledger.wal import parse_lsn
 from backup.restore import journal, journal_file
 from backup.restore.beside import NotRestoredError, Order, SideRestore
 from backup.restore.container import DatabaseContainer
@@ -17,7 +18,6 @@ from backup.restore.journal import Kept, Swap
 from backup.restore.plan import Plan, RefusedError
 from backup.restore.proof import UnprovenError, control
 from backup.restore.switch import Accepted, PutBackError, Switch, newest_history
-from backup.restore.timeline import parse_lsn
 from contract.errors import ProductError
 
 

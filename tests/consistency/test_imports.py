@@ -82,7 +82,6 @@ PURE = (
     "backup/restore/plan.py",
     "backup/restore/refusal.py",
     "backup/restore/target.py",
-    "backup/restore/timeline.py",
     "backup/restore/window.py",
     "backup/restore/words.py",
     "setup/candidate.py",

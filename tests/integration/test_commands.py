@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backup import evidence, jobs, pgbackrest, process
-from backup.restore import timeline
+from backup.ledger import archive
 from tests.integration.conftest import MakeSite
 from tests.integration.site import BUNDLED, ENCRYPTED, PLAIN, STANZA, Options, Site
 
@@ -81,7 +81,7 @@ def test_info_as_text_names_every_backup(protected: tuple[Site, Options]) -> Non
 
 def test_an_archive_without_a_promotion_has_no_history_files(protected: tuple[Site, Options]) -> None:
     answer = process.capture(pgbackrest.list_history_files(STANZA, 1, "17-1"), 30)
-    assert (answer.exit_code, timeline.parse_listing(answer.stdout)) == (0, ())
+    assert (answer.exit_code, archive.listing(answer.stdout)) == (0, {})
 
 
 def test_a_history_file_that_is_not_there_is_an_error(protected: tuple[Site, Options]) -> None:

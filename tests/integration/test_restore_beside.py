@@ -41,7 +41,7 @@ def restore(site: Site, wanted: Wanted, number: int = 1, *, check_indexes: bool 
         plan, _ = choosing.planned(deployment, wanted, info, settled=True)
         of = info.cluster_of(plan.backup)
         assert of is not None
-        wish = Wish(plan, of.system_id, branches.newest(info).timeline, check_indexes)
+        wish = Wish(plan, of.system_id, branches.newest_timeline(info), check_indexes)
         return BesideRestore(deployment, server, print, print).run(wish, f"20260304-12000{number}", "a test")
 
 
@@ -49,7 +49,7 @@ def undo(site: Site, number: int) -> Restored:
     with site.deployment() as deployment:
         server = LocalServer(site)
         kept = transaction.undoable(deployment, aftercare.kept_clusters(site.volume))
-        newest = branches.newest(jobs.read_info(deployment)).timeline
+        newest = branches.newest_timeline(jobs.read_info(deployment))
         swap = transaction.way_back(deployment, Back(kept, newest, (1,), deployment.zone), f"20260304-12000{number}", server)
         return transaction.restored(Switch(deployment, server, print, print).finish(swap))
 

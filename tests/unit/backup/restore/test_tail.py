@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from backup.ledger.timelines import Branch
 from backup.restore import tail
-from backup.restore.timeline import Branch
 from tests.unit.backup.fakes import SYSTEM_ID, wal_segment
 
 ARCHIVED = "000000010000000000000001"
