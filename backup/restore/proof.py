@@ -35,7 +35,14 @@ CONTROL_SECONDS: Final = 10.0
 CHECK_DEADLINE_SECONDS: Final = 24 * 3600.0
 MOST_STARTS: Final = 5
 _TOO_LITTLE: Final = "insufficient parameter settings"
-_NOT_WORTH_A_LINE: Final = ("restored log file", "the database system is starting up", "not yet accepting connections")
+_NOT_TOLD: Final = (
+    "restored log file",
+    "the database system is starting up",
+    "not yet accepting connections",
+    "Execute pg_wal_replay_resume() to promote",
+)
+"""What of the server's lines is noise, and PostgreSQL's hint for one that is paused: nobody must follow it here."""
+
 _STOPPED_AT_TARGET: Final = "recovery stopping"
 _FOUND_CORRUPTION: Final = 2
 
@@ -219,7 +226,7 @@ class _Server:
         self._lines.append(line)
         self.wants_more = self.wants_more or _TOO_LITTLE in line
         self.reached_target = self.reached_target or _STOPPED_AT_TARGET in line
-        if not any(each in line for each in _NOT_WORTH_A_LINE):
+        if not any(each in line for each in _NOT_TOLD):
             self._log(f"proof: {line}")
 
     def ended(self) -> tuple[str, ...] | None:
