@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,11 +16,12 @@ from backup.deployment import Deployment
 from backup.peek import place
 from backup.pgbackrest import Cluster
 from backup.postgres import Server
+from backup.restore import choosing, journal_file, room
 from backup.restore import command as module
-from backup.restore import journal_file, room
 from backup.restore.in_place import Restored
-from backup.restore.plan import Wanted
+from backup.restore.plan import Plan, Wanted
 from backup.restore.transaction import BesideRestore, Wish, request
+from backup.restore.window import Known
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     SYSTEM_ID,
@@ -294,6 +297,23 @@ def test_a_restore_is_refused_while_a_peek_is_open(
     assert code == Exit.RESTORE_REFUSED
     assert "HINT: `make peek-close` ends it" in err
     assert (engine.ran, container.calls) == ([], [])
+
+
+def test_in_place_refuses_a_target_that_only_the_dead_databases_disk_holds(
+    command: Type, engine: FakePgbackrest, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not used there, and that would show when the files are overwritten."""
+    planned = choosing.planned
+
+    def from_the_disk(*given: Any, **named: Any) -> tuple[Plan, Known]:
+        made, known = planned(*given, **named)
+        return replace(made, needs_tail=True), known
+
+    monkeypatch.setattr(choosing, "planned", from_the_disk)
+    code, _, err = command("--yes", "latest")
+    assert code == Exit.RESTORE_REFUSED
+    assert "the target lies in WAL that the archive never saw" in err
+    assert container.calls == []
 
 
 # --- beside, and the verbs around it ----------------------------------------------------------------------------------
