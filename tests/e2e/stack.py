@@ -24,9 +24,9 @@ from testcontainers.compose import DockerCompose
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 IMAGE_TAG: Final = os.environ.get("TEST_IMAGE_TAG", "test")
-IMAGES: Final = tuple(f"salespider-{name}:{IMAGE_TAG}" for name in ("setup", "postgres", "backup"))
-HELPER_IMAGE: Final = f"salespider-backup:{IMAGE_TAG}"
 SERVICES: Final = ("setup", "postgres", "backup")
+IMAGES: Final = tuple(f"salespider-{service}:{IMAGE_TAG}" for service in SERVICES)
+HELPER_IMAGE: Final = f"salespider-backup:{IMAGE_TAG}"
 PREFIX: Final = "salespider-test-"
 
 START_SECONDS: Final = 120.0
@@ -87,10 +87,14 @@ class _Compose(DockerCompose):
 
 
 class Stack:
-    """One stack. `variables` stand in its env file; `checkout` is the product's directory, if it is not this one."""
+    """One stack. `variables` stand in its env file; `checkout` is the product's directory, if it is not this one.
+
+    Its images are the built ones under a tag of its own: Compose labels what it builds with the project, so that the images
+    of one stack's deployment are new ones to another stack, which would start its database anew with them.
+    """
 
     def __init__(self, scenario: str, variables: Mapping[str, str], checkout: Path | None = None) -> None:
-        """Choose names and write the env file (none in a `checkout`); nothing is started yet."""
+        """Choose names, tag the images, and write the env file (none in a `checkout`); nothing is started yet."""
         self.project = f"{PREFIX}{scenario}-{uuid.uuid4().hex[:6]}"
         self.config_volume = f"{self.project}-pgbackrest-config"
         self.directory = Path(tempfile.mkdtemp(prefix=f"{self.project}-"))
@@ -101,13 +105,15 @@ class Stack:
             COMPOSE_PROJECT_NAME=self.project,
             PROJECT=self.project,
             CONFIG_VOLUME=self.config_volume,
-            IMAGE_TAG=IMAGE_TAG,
+            IMAGE_TAG=self.project,
             TMPDIR=str(self.directory),
         )
         if checkout is None:
             self._environment |= {"ENV_FILE": str(self.env_file), "COMPOSE_ENV_FILES": str(self.env_file)}
             self.configure(**variables)
         self._compose = _Compose(self.checkout, wait=False, environment=self._environment)
+        for ours, built in zip(self.images, IMAGES, strict=True):
+            self.run("docker", "tag", built, ours)
 
     def configure(self, **variables: str) -> None:
         """Write the env file anew. It takes effect with the next `up`."""
@@ -196,6 +202,11 @@ class Stack:
         return self.in_helper(f"cd /repository; {script}", {"/repository": self.volume("backup-repo")})
 
     # --- states -------------------------------------------------------------------------------------------------------
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The names of its images, in the order of the services."""
+        return tuple(f"salespider-{service}:{self.project}" for service in SERVICES)
 
     def container(self, service: str) -> str:
         """Return the name of a service's container."""
@@ -306,12 +317,13 @@ class Stack:
         wait_until(is_done, START_SECONDS, "the backups after the restore")
 
     def remove(self) -> None:
-        """Take away containers, networks, volumes and directories. Raises AssertionError when something is left."""
+        """Take away containers, networks, volumes, images and directories. Raises AssertionError when something is left."""
         self.compose("--profile", "ops", "down", "--volumes", "--remove-orphans", "--timeout", "0", check=False)
         if containers := self._left("ps", "--all"):
             self.run("docker", "rm", "--force", "--volumes", *containers)
         if volumes := self._left("volume", "ls"):
             self.run("docker", "volume", "rm", *volumes)
+        self.run("docker", "image", "rm", *self.images)
         left = [*self._left("ps", "--all"), *self._left("volume", "ls"), *self._left("network", "ls")]
         self._remove_directory()
         assert not left, f"{self.project} leaves something behind: {left}"

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import HELPER_IMAGE, IMAGE_TAG, Result, Stack
-
-TAG = f"{IMAGE_TAG}-aws"
-"""The default images are built without it, and stay so."""
+from tests.e2e.stack import HELPER_IMAGE, Result, Stack
 
 
 @dataclass(frozen=True)
@@ -32,24 +27,15 @@ class Cloud:
 
 @pytest.fixture(scope="module")
 def cloud(stacks: Stacks) -> Cloud:
-    images: list[str] = []
-    stacks.at_end(partial(remove_images, images))  # after the containers: what is said first is done last
     shop = stacks.new()
     first, second = stacks.store("s3", shop), stacks.store("s3", shop, name="second")
     second.make_bucket("only-in-the-second")
     shop.configure(
         BACKUP_CLOUD_CLI="aws", SETUP_BACKUP="true", BACKUP_CPU_LIMIT="2", **first.variables(), **second.variables(2)
     )
-    deployed = shop.make("deploy", IMAGE_TAG=TAG)
-    images += [f"salespider-{name}:{TAG}" for name in ("setup", "postgres", "backup")]
+    deployed = shop.make("deploy")
     assert deployed.code == 0, deployed.output
     return Cloud(shop, first, second)
-
-
-def remove_images(images: list[str]) -> None:
-    """Take the tags away again; nothing runs on them any more."""
-    if images:
-        subprocess.run(("docker", "image", "rm", *images), check=True, capture_output=True)
 
 
 def test_the_guides_command_lists_the_bucket(cloud: Cloud) -> None:

@@ -26,7 +26,7 @@ def stack(stacks: Stacks) -> Stack:
 def store(stacks: Stacks, stack: Stack) -> Seaweed:
     store: Seaweed = stacks.store("s3", stack)
     configure(stack, store, (store.key, store.secret))
-    assert stack.make("deploy").code == 0  # as all that follow: its images carry the name of this stack
+    assert stack.make("deploy").code == 0
     return store
 
 

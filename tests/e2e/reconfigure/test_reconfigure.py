@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import uuid
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import Stacks
-from tests.e2e.stack import Result, Stack, wait_until
+from tests.e2e.stack import Stack, wait_until
 
 SETTINGS = {"PGBACKREST_REPO1_TYPE": "posix", "BACKUP_CPU_LIMIT": "2"}
 
 
-TAG = f"test-reconfigure-{uuid.uuid4().hex[:6]}"
-IMAGES = tuple(f"salespider-{name}:{TAG}" for name in ("setup", "postgres", "backup"))
-
-
 @pytest.fixture(scope="module")
 def stack(stacks: Stacks) -> Stack:
-    """A stack whose images have a tag of their own: whoever builds under the common one meanwhile changes its images."""
-    stacks.at_end(lambda: subprocess.run(("docker", "image", "rm", *IMAGES), capture_output=True, check=True))
     stack = stacks.new(**SETTINGS)
-    result = deploy(stack)
+    result = stack.make("deploy")
     assert result.code == 0, result.output
     return stack
-
-
-def deploy(stack: Stack) -> Result:
-    return stack.make("deploy", IMAGE_TAG=TAG)
 
 
 def lives(stack: Stack) -> dict[str, str]:
@@ -45,14 +33,14 @@ def status(stack: Stack) -> dict[str, Any]:
 def test_schedule_and_retention_reach_the_running_supervisor(stack: Stack) -> None:
     before = lives(stack)
     stack.configure(**SETTINGS, BACKUP_SCHEDULE_FULL="17 4 * * *", BACKUP_SCHEDULE_DIFF="off", BACKUP_RETENTION_FULL="3")
-    checked = stack.make("config-check", IMAGE_TAG=TAG)
+    checked = stack.make("config-check")
     assert checked.code == 3, checked.output
     assert "repo1-retention-full=3" in checked.output
-    result = deploy(stack)
+    result = stack.make("deploy")
     assert result.code == 0, result.output
     wait_until(lambda: "04:17:00" in stack.doing(), 30, "the new schedule")
     assert lives(stack) == before, "neither container was restarted"
-    assert "repo1-retention-full=3" in stack.make("config", IMAGE_TAG=TAG).stdout
+    assert "repo1-retention-full=3" in stack.make("config").stdout
     (repository,) = status(stack)["repositories"]
     assert [kind["type"] for kind in repository["types"]] == ["full"]
 
@@ -60,7 +48,7 @@ def test_schedule_and_retention_reach_the_running_supervisor(stack: Stack) -> No
 def test_a_setting_that_can_be_reloaded_is(stack: Stack) -> None:
     before = lives(stack)
     stack.configure(**SETTINGS, POSTGRES_WORK_MEM="8MB")
-    result = deploy(stack)
+    result = stack.make("deploy")
     assert result.code == 0, result.output
     wait_until(lambda: stack.sql("SHOW work_mem") == "8MB", 30, "the new value")
     assert lives(stack)["postgres"] == before["postgres"]
@@ -69,7 +57,7 @@ def test_a_setting_that_can_be_reloaded_is(stack: Stack) -> None:
 def test_a_setting_that_needs_a_restart_gets_one_and_is_named(stack: Stack) -> None:
     before = lives(stack)
     stack.configure(**SETTINGS, POSTGRES_MAX_CONNECTIONS="37")
-    result = deploy(stack)
+    result = stack.make("deploy")
     assert result.code == 0, result.output
     assert "restarting the database: these settings need it: max_connections" in result.output
     assert stack.sql("SHOW max_connections") == "37"
@@ -78,8 +66,8 @@ def test_a_setting_that_needs_a_restart_gets_one_and_is_named(stack: Stack) -> N
 
 def test_nothing_changed_is_nothing_touched(stack: Stack) -> None:
     before = lives(stack)
-    assert stack.make("config-check", IMAGE_TAG=TAG).code == 0
-    result = deploy(stack)
+    assert stack.make("config-check").code == 0
+    result = stack.make("deploy")
     assert result.code == 0, result.output
     assert "configuration unchanged" in result.output
     assert lives(stack) == before
