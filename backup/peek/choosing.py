@@ -10,8 +10,8 @@ from backup.deployment import Deployment
 from backup.emergency import lever
 from backup.peek.moment import Chosen
 from backup.postgres import DatabaseError
-from backup.restore import choosing
-from backup.restore.plan import Wanted
+from backup.restore.planning import choosing
+from backup.restore.planning.plan import Wanted
 from contract.errors import ProductError
 from contract.exits import Exit
 

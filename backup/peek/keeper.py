@@ -17,9 +17,9 @@ from backup.peek.moment import Chosen
 from backup.peek.place import PeekError, Place
 from backup.peek.standby import Standby, database
 from backup.postgres import DatabaseError
-from backup.restore import room
-from backup.restore.plan import Wanted
-from backup.restore.proof import Proven
+from backup.restore.beside import room
+from backup.restore.beside.proof import Proven
+from backup.restore.planning.plan import Wanted
 from contract import events
 
 POLL_SECONDS: Final = 1.0

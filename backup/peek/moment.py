@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from backup.restore import phrases
-from backup.restore.plan import Plan
+from backup.restore.planning import phrases
+from backup.restore.planning.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Final
 
 from backup import oplock
 from backup.deployment import Deployment, Volumes
-from backup.restore import journal_file
+from backup.restore.swap import journal_file
 from contract.errors import ProductError
 from contract.exits import Exit
 

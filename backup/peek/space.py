@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from backup.restore.room import RESERVE_BYTES, Room
+from backup.restore.beside.room import RESERVE_BYTES, Room
 from backup.units import human_bytes
 
 SHARE: Final = 0.05

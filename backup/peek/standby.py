@@ -19,9 +19,9 @@ from backup.peek.moment import Chosen
 from backup.peek.place import SERVER, PeekError, Place
 from backup.postgres import Postgres
 from backup.restore import settings
-from backup.restore.beside import Meter
-from backup.restore.engine import Beside, Source, restore_beside, restore_command
-from backup.restore.proof import Case, Proof, UnprovenError, Visit
+from backup.restore.beside.build import Meter
+from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
+from backup.restore.beside.proof import Case, Proof, UnprovenError, Visit
 from contract.supervisor import Database
 
 DEADLINE_SECONDS: Final = 7 * 24 * 3600.0

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from backup.deployment import Deployment
-from backup.restore import journal_file
-from backup.restore.journal import Journal, Kept
-from backup.restore.plan import RefusedError
+from backup.restore.planning.plan import RefusedError
+from backup.restore.swap import journal_file
+from backup.restore.swap.journal import Journal, Kept
 from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType
 
 MARK: Final = "backup after a restore"

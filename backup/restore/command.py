@@ -15,12 +15,15 @@ from backup import evidence, jobs, logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
 from backup.peek import place
 from backup.pgbackrest import Info
-from backup.restore import aftercare, branches, choosing, in_place, journal_file, room, standing, tidying, transaction
+from backup.restore import aftercare, branches, in_place, standing, tidying, transaction
+from backup.restore.beside import room
 from backup.restore.container import DatabaseContainer
-from backup.restore.plan import Plan, RefusedError, Wanted
+from backup.restore.planning import choosing
+from backup.restore.planning.plan import Plan, RefusedError, Wanted
+from backup.restore.planning.target import TargetKind
 from backup.restore.recorded import Doing, Scene, Settled, run_recorded, settle_cut_off
-from backup.restore.switch import Switch
-from backup.restore.target import TargetKind
+from backup.restore.swap import journal_file
+from backup.restore.swap.switch import Switch
 from backup.signals import stop_on_signals
 from contract.errors import ProductError
 from contract.exits import Exit

@@ -20,7 +20,7 @@ from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
-from backup.restore.plan import Plan, RefusedError
+from backup.restore.planning.plan import Plan, RefusedError
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit

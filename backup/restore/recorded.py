@@ -13,11 +13,12 @@ from backup import cluster, identity, jobs, report
 from backup.deployment import Deployment
 from backup.notice import Fact, Notice
 from backup.postgres import Server
-from backup.restore import journal_file, transaction
+from backup.restore import transaction
 from backup.restore.container import DatabaseContainer
 from backup.restore.in_place import Restored
-from backup.restore.journal import Swap
-from backup.restore.switch import Switch
+from backup.restore.swap import journal_file
+from backup.restore.swap.journal import Swap
+from backup.restore.swap.switch import Switch
 from backup.state.history import Beginning, Ending, State
 from contract import events
 from contract.errors import ProductError

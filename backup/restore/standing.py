@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from backup.deployment import Deployment
-from backup.restore import aftercare, journal_file, orphan
+from backup.restore import aftercare
+from backup.restore.swap import journal_file, orphan
 from backup.units import human_duration
 
 

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 from backup.deployment import Deployment
 from backup.ledger.wal import parse_lsn
-from backup.restore import journal, journal_file
-from backup.restore.beside import NotRestoredError, Order, SideRestore
+from backup.restore.beside.build import NotRestoredError, Order, SideRestore
+from backup.restore.beside.proof import UnprovenError, control
 from backup.restore.container import DatabaseContainer
 from backup.restore.in_place import Restored
-from backup.restore.journal import Kept, Swap
-from backup.restore.plan import Plan, RefusedError
-from backup.restore.proof import UnprovenError, control
-from backup.restore.switch import Accepted, PutBackError, Switch, newest_history
+from backup.restore.planning.plan import Plan, RefusedError
+from backup.restore.swap import journal, journal_file
+from backup.restore.swap.journal import Kept, Swap
+from backup.restore.swap.switch import Accepted, PutBackError, Switch, newest_history
 from contract.errors import ProductError
 
 

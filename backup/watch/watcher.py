@@ -17,7 +17,7 @@ from backup.emergency import watch as emergency
 from backup.notice import Notice
 from backup.peek import leftover
 from backup.postgres import DatabaseError
-from backup.restore import orphan
+from backup.restore.swap import orphan
 from backup.state.alarms import Alarm
 from backup.state.store import StoreError
 from backup.watch import pulse, rates, spool

@@ -10,7 +10,7 @@ import pytest
 
 from backup import adopt, identity, jobs, pgbackrest, retention
 from backup.cluster import GIGABYTE
-from backup.restore.plan import Wanted
+from backup.restore.planning.plan import Wanted
 from contract.exits import Exit
 from contract.supervisor import BackupType
 from tests.integration.site import BUNDLED, STANZA, Site, must

@@ -12,8 +12,8 @@ from backup import jobs
 from backup.ledger import wal
 from backup.ledger.archive import Archive
 from backup.ledger.intervals import Survey, survey
-from backup.restore import knowledge
-from backup.restore.plan import Wanted
+from backup.restore.planning import knowledge
+from backup.restore.planning.plan import Wanted
 from tests.integration.site import BUNDLED, PLAIN, STANZA, Site, must, program
 from tests.integration.test_restore import fill, moment, restore, rows
 

@@ -14,9 +14,9 @@ import pytest
 from backup import jobs
 from backup.ledger.timelines import FIRST
 from backup.ledger.wal import parse_lsn
-from backup.restore import choosing, knowledge
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
-from backup.restore.plan import STOP_PRECISION, RefusedError, Wanted
+from backup.restore.planning import choosing, knowledge
+from backup.restore.planning.plan import STOP_PRECISION, RefusedError, Wanted
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 
 

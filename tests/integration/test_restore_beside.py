@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from backup import jobs
-from backup.restore import aftercare, branches, choosing, transaction
+from backup.restore import aftercare, branches, transaction
 from backup.restore.in_place import InPlaceRestore, Restored
-from backup.restore.plan import STOP_PRECISION, Wanted
-from backup.restore.switch import PutBackError, Switch
+from backup.restore.planning import choosing
+from backup.restore.planning.plan import STOP_PRECISION, Wanted
+from backup.restore.swap.switch import PutBackError, Switch
 from backup.restore.transaction import Back, BesideRestore, Wish
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 

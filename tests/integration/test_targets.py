@@ -6,8 +6,8 @@ import pytest
 
 from backup import jobs
 from backup.postgres import Postgres
-from backup.restore import choosing
-from backup.restore.plan import RefusedError, Wanted
+from backup.restore.planning import choosing
+from backup.restore.planning.plan import RefusedError, Wanted
 from tests.integration.site import Site
 from tests.integration.test_restore import encrypted, fill, restore, rows
 

@@ -20,7 +20,7 @@ REPO_CONF = "/config/conf.d/repo.conf"
 # Fills the volume of the database, but for so many bytes, when the restore comes to a step; loaded by Python at its start.
 FILLER = """
 import os, pathlib, shutil, subprocess
-from backup.restore import beside, proof
+from backup.restore.beside import build, proof
 
 def filling(cls, name):
     original = getattr(cls, name)
@@ -31,7 +31,7 @@ def filling(cls, name):
         return original(self, *given, **named)
     setattr(cls, name, wrapped)
 
-filling(*{"copying": (beside.SideRestore, "_restore"), "proving": (proof.Proof, "prove")}[os.environ["FILL_AT"]])
+filling(*{"copying": (build.SideRestore, "_restore"), "proving": (proof.Proof, "prove")}[os.environ["FILL_AT"]])
 """
 
 

@@ -15,7 +15,8 @@ from tests.e2e.stack import Result, Stack, wait_until
 # Ends the restore's process, and with it its container, as soon as it has done one thing; loaded by Python at its start.
 KILLER = """
 import os, signal
-from backup.restore import beside, proof, switch
+from backup.restore.beside import build, proof
+from backup.restore.swap import switch
 
 def killing(cls, method, name):
     original = getattr(cls, method)
@@ -26,7 +27,7 @@ def killing(cls, method, name):
         return result
     setattr(cls, method, wrapped)
 
-killing(beside.SideRestore, "_restore", "restore")
+killing(build.SideRestore, "_restore", "restore")
 killing(proof.Proof, "prove", "prove")
 killing(switch.Switch, "_do", None)
 """

@@ -7,11 +7,11 @@ import pytest
 from backup import oplock
 from backup.peek import leftover, place
 from backup.peek.place import PeekError
-from backup.restore import journal_file
-from backup.restore.journal import Journal
+from backup.restore.swap import journal_file
+from backup.restore.swap.journal import Journal
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, World
-from tests.unit.backup.restore.test_journal import make_swap
+from tests.unit.backup.restore.swap.test_journal import make_swap
 
 
 def lying(world: World, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backup.peek.space import Volume, described, lacking
-from backup.restore.room import RESERVE_BYTES, room
+from backup.restore.beside.room import RESERVE_BYTES, room
 
 GB = 1_000_000_000
 

@@ -13,7 +13,7 @@ from backup.peek import words
 from backup.peek.moment import Chosen, both, shown
 from backup.peek.tables import Table
 from backup.pgbackrest import RestoreTarget
-from backup.restore.plan import Plan, Wanted
+from backup.restore.planning.plan import Plan, Wanted
 from contract.supervisor import Database
 from tests.consistency.source import ROOT
 from tests.unit.backup.fakes import NOON, make_backup

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from backup.agenda import Agenda
-from backup.restore import aftercare, journal, journal_file, orphan, standing, tidying
-from backup.restore.journal import Journal, Kept, Step
-from backup.restore.plan import RefusedError
+from backup.restore import aftercare, standing, tidying
+from backup.restore.planning.plan import RefusedError
+from backup.restore.swap import journal, journal_file, orphan
+from backup.restore.swap.journal import Journal, Kept, Step
 from backup.state.history import Beginning, Ending
 from contract import events
 from tests.unit.backup.fakes import World
-from tests.unit.backup.restore.test_journal import make_swap
+from tests.unit.backup.restore.swap.test_journal import make_swap
 
 NAME = "previous-20260304-110000"
 

@@ -16,12 +16,14 @@ from backup.deployment import Deployment
 from backup.peek import place
 from backup.pgbackrest import Cluster
 from backup.postgres import Server
-from backup.restore import choosing, journal_file, room
 from backup.restore import command as module
+from backup.restore.beside import room
 from backup.restore.in_place import Restored
-from backup.restore.plan import Plan, Wanted
+from backup.restore.planning import choosing
+from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.planning.window import Known
+from backup.restore.swap import journal_file
 from backup.restore.transaction import BesideRestore, Wish, request
-from backup.restore.window import Known
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     SYSTEM_ID,
@@ -34,8 +36,8 @@ from tests.unit.backup.fakes import (
     runs_of,
     wal_segment,
 )
-from tests.unit.backup.restore.test_journal import make_swap
-from tests.unit.backup.restore.test_switch import make_cluster
+from tests.unit.backup.restore.swap.test_journal import make_swap
+from tests.unit.backup.restore.swap.test_switch import make_cluster
 
 FULL = make_backup("20260301-020000F")
 COMMIT = (

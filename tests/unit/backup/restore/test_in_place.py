@@ -12,7 +12,7 @@ from backup.pgbackrest import Cluster, RestoreTarget
 from backup.restore import in_place, tail
 from backup.restore.container import ContainerError
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
-from backup.restore.plan import Plan, RefusedError, Wanted
+from backup.restore.planning.plan import Plan, RefusedError, Wanted
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     NOON,

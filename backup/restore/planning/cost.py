@@ -13,8 +13,8 @@ from typing import Final
 
 from backup.ledger import wal
 from backup.pgbackrest import Backup, Info
-from backup.restore.plan import Plan
-from backup.restore.window import Known
+from backup.restore.planning.plan import Plan
+from backup.restore.planning.window import Known
 from backup.state.history import Run
 from backup.units import human_bytes, human_duration
 

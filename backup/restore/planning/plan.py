@@ -15,10 +15,10 @@ from backup.emergency import gap as recovery_gap
 from backup.emergency.gap import Gap
 from backup.ledger import wal
 from backup.pgbackrest import Backup, Info, RestoreTarget
-from backup.restore import phrases
-from backup.restore.refusal import RefusedError
-from backup.restore.target import TargetKind
-from backup.restore.window import JUST_BEFORE, STOP_PRECISION, Known, Window, pairs
+from backup.restore.planning import phrases
+from backup.restore.planning.refusal import RefusedError
+from backup.restore.planning.target import TargetKind
+from backup.restore.planning.window import JUST_BEFORE, STOP_PRECISION, Known, Window, pairs
 
 __all__ = ["STOP_PRECISION", "Plan", "RefusedError", "Verb", "Wanted", "make_plan", "require_recoverable"]
 

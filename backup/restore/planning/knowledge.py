@@ -17,11 +17,12 @@ from backup.ledger.intervals import Hole
 from backup.ledger.timelines import FIRST, Branch
 from backup.pgbackrest import Backup, Info
 from backup.postgres import DatabaseError
-from backup.restore import plan, seeking, tail
-from backup.restore.plan import Wanted
-from backup.restore.proof import control
-from backup.restore.refusal import RefusedError
-from backup.restore.window import Known, windows
+from backup.restore import tail
+from backup.restore.beside.proof import control
+from backup.restore.planning import plan, seeking
+from backup.restore.planning.plan import Wanted
+from backup.restore.planning.refusal import RefusedError
+from backup.restore.planning.window import Known, windows
 
 LISTING_SECONDS: Final = 300.0
 """A listing of a hundred thousand segments is a hundred answers of an object store."""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backup.restore import journal
-from backup.restore.journal import Effect, Journal, Kept, Place, Seen, Step, Swap, UnreadableJournalError, Way
+from backup.restore.swap import journal
+from backup.restore.swap.journal import Effect, Journal, Kept, Place, Seen, Step, Swap, UnreadableJournalError, Way
 
 ID = "20260304-120000"
 

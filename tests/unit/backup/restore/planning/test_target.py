@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.restore.refusal import RefusedError
-from backup.restore.target import EXAMPLES, TargetKind, parse_moment, parse_value
+from backup.restore.planning.refusal import RefusedError
+from backup.restore.planning.target import EXAMPLES, TargetKind, parse_moment, parse_value
 from tests.unit.backup.fakes import NOON
 
 UTC_ZONE, BERLIN, KATHMANDU = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")

@@ -19,12 +19,13 @@ from typing import Final
 from backup.deployment import Deployment
 from backup.ledger import timelines, wal
 from backup.postgres import DatabaseError, Server
-from backup.restore import aftercare, journal, journal_file, settings, tail
+from backup.restore import aftercare, settings, tail
+from backup.restore.beside.engine import restore_command
+from backup.restore.beside.proof import control
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
-from backup.restore.engine import restore_command
 from backup.restore.in_place import DEAD_STOP_SECONDS, POLL_SECONDS, PROGRESS_SECONDS, IncompleteError, diagnosis
-from backup.restore.journal import Effect, Kept, Swap, Way
-from backup.restore.proof import control
+from backup.restore.swap import journal, journal_file
+from backup.restore.swap.journal import Effect, Kept, Swap, Way
 from backup.state.store import StoreError
 from contract.errors import ProductError
 from contract.exits import Exit

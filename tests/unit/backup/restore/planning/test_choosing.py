@@ -9,9 +9,9 @@ import pytest
 
 from backup import jobs, process
 from backup.ledger.timelines import FIRST, Branch
-from backup.restore import knowledge
-from backup.restore.plan import RefusedError, Wanted
-from backup.restore.window import Known
+from backup.restore.planning import knowledge
+from backup.restore.planning.plan import RefusedError, Wanted
+from backup.restore.planning.window import Known
 from backup.state.history import Beginning, Ending
 from backup.state.points import Points
 from contract.exits import Exit

@@ -13,9 +13,9 @@ from backup.ledger import wal
 from backup.ledger.archive import Archive, Fault
 from backup.ledger.timelines import FIRST, Branch
 from backup.pgbackrest import Backup, Info, RepositoryStatus, RestoreTarget
-from backup.restore import phrases, plan, words
-from backup.restore.plan import Plan, RefusedError, Verb, Wanted, make_plan
-from backup.restore.window import End, Known, Point, windows
+from backup.restore.planning import phrases, plan, words
+from backup.restore.planning.plan import Plan, RefusedError, Verb, Wanted, make_plan
+from backup.restore.planning.window import End, Known, Point, windows
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, make_backup, make_info
 

@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from backup.pgbackrest import RestoreTarget
-from backup.restore import engine, journal_file, proof
-from backup.restore.beside import Meter, SpaceWatch
-from backup.restore.engine import Beside, Source
+from backup.restore.beside import engine, proof
+from backup.restore.beside.build import Meter, SpaceWatch
+from backup.restore.beside.engine import Beside, Source
+from backup.restore.beside.proof import Case, Proven, UnprovenError
 from backup.restore.in_place import Restored
-from backup.restore.journal import Journal
-from backup.restore.plan import Plan, Wanted
-from backup.restore.proof import Case, Proven, UnprovenError
-from backup.restore.switch import PutBackError
+from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.swap import journal_file
+from backup.restore.swap.journal import Journal
+from backup.restore.swap.switch import PutBackError
 from backup.restore.transaction import BesideRestore, Wish
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, SYSTEM_ID, FakePgbackrest, Reply, World, make_backup
-from tests.unit.backup.restore.test_switch import FORK, Scene, make_cluster
+from tests.unit.backup.restore.swap.test_switch import FORK, Scene, make_cluster
 
 ID = "20260304-130000"
 LATEST = Plan(Wanted("latest"), make_backup("20260301-020000F"), RestoreTarget("default"), 1, (1,))

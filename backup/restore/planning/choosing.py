@@ -17,13 +17,14 @@ from backup.emergency import gap as gaps
 from backup.emergency.gap import Gap
 from backup.ledger.wal import DEFAULT_SEGMENT_BYTES
 from backup.pgbackrest import Info
-from backup.restore import cost as costs
-from backup.restore import knowledge, plan, room, words
-from backup.restore.cost import Cost
-from backup.restore.plan import Plan, Wanted
-from backup.restore.refusal import RefusedError
-from backup.restore.target import TargetKind, parse_moment, parse_value
-from backup.restore.window import Known
+from backup.restore.beside import room
+from backup.restore.planning import cost as costs
+from backup.restore.planning import knowledge, plan, words
+from backup.restore.planning.cost import Cost
+from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.planning.refusal import RefusedError
+from backup.restore.planning.target import TargetKind, parse_moment, parse_value
+from backup.restore.planning.window import Known
 from backup.state.gaps import Gaps
 from backup.state.points import Points
 

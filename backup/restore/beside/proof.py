@@ -19,7 +19,8 @@ from typing import Final
 from backup import process
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError, Postgres, Replay
-from backup.restore import room, settings
+from backup.restore import settings
+from backup.restore.beside import room
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import Database

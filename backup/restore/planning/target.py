@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
-from backup.restore.refusal import RefusedError
+from backup.restore.planning.refusal import RefusedError
 
 TargetKind = Literal["time", "xid", "lsn", "name"]
 

@@ -12,8 +12,8 @@ from typing import Final
 from backup.deployment import Deployment
 from backup.emergency import archive_end
 from backup.ledger import wal
-from backup.restore.plan import Wanted
-from backup.restore.window import End, Known, Point, Window
+from backup.restore.planning.plan import Wanted
+from backup.restore.planning.window import End, Known, Point, Window
 from backup.state.points import Points
 
 MOST_LOOKED_AT: Final = 64

@@ -11,11 +11,11 @@ from backup.emergency import gap as recovery_gap
 from backup.ledger import wal
 from backup.ledger.intervals import Hole
 from backup.pgbackrest import Info
-from backup.restore.cost import Cost
-from backup.restore.phrases import both
-from backup.restore.phrases import hole as hole_in_words
-from backup.restore.plan import Plan
-from backup.restore.window import Known, Window
+from backup.restore.planning.cost import Cost
+from backup.restore.planning.phrases import both
+from backup.restore.planning.phrases import hole as hole_in_words
+from backup.restore.planning.plan import Plan
+from backup.restore.planning.window import Known, Window
 
 Rows = tuple[tuple[str, str], ...]
 

@@ -18,10 +18,12 @@ from typing import Final
 
 from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
-from backup.restore import journal, journal_file, room, tail
-from backup.restore.engine import Beside, Source, restore_beside, restore_command
-from backup.restore.plan import Plan
-from backup.restore.proof import Case, Proof, Proven, control
+from backup.restore import tail
+from backup.restore.beside import room
+from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
+from backup.restore.beside.proof import Case, Proof, Proven, control
+from backup.restore.planning.plan import Plan
+from backup.restore.swap import journal, journal_file
 from backup.transfer import Transfer, pace
 from contract.errors import ProductError
 from contract.exits import Exit

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from backup.restore import journal
-from backup.restore.journal import Journal, Seen, Swap
+from backup.restore.swap import journal
+from backup.restore.swap.journal import Journal, Seen, Swap
 from contract.errors import ProductError
 from contract.exits import Exit
 

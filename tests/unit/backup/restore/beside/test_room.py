@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from backup.restore import room
-from backup.restore.plan import RefusedError
+from backup.restore.beside import room
+from backup.restore.planning.plan import RefusedError
 
 GIGABYTE = 1_000_000_000
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from backup.ledger.wal import parse_lsn
-from backup.restore import aftercare, journal, journal_file, switch
+from backup.restore import aftercare
 from backup.restore.in_place import IncompleteError
-from backup.restore.journal import Journal, Kept, Swap
-from backup.restore.switch import Accepted, PutBackError, Switch
+from backup.restore.swap import journal, journal_file, switch
+from backup.restore.swap.journal import Journal, Kept, Swap
+from backup.restore.swap.switch import Accepted, PutBackError, Switch
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakeContainer, FakePgbackrest, World, wal_segment
 

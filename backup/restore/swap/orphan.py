@@ -6,8 +6,8 @@ from typing import Final
 
 from backup import oplock
 from backup.deployment import Deployment
-from backup.restore import journal_file
-from backup.restore.journal import HOLDING, Swap
+from backup.restore.swap import journal_file
+from backup.restore.swap.journal import HOLDING, Swap
 from backup.state.alarms import Alarm
 from contract import events
 

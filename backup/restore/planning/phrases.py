@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from backup.ledger import wal
 from backup.ledger.intervals import Hole
-from backup.restore.window import Window
+from backup.restore.planning.window import Window
 
 
 def both(moment: datetime, zone: ZoneInfo) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from backup.restore.plan import RefusedError
+from backup.restore.planning.plan import RefusedError
 from backup.units import human_bytes
 
 Mode = Literal["beside", "in place"]
