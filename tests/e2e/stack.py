@@ -112,8 +112,8 @@ class Stack:
             self._environment |= {"ENV_FILE": str(self.env_file), "COMPOSE_ENV_FILES": str(self.env_file)}
             self.configure(**variables)
         self._compose = _Compose(self.checkout, wait=False, environment=self._environment)
-        for ours, built in zip(self.images, IMAGES, strict=True):
-            self.run("docker", "tag", built, ours)
+        for built in IMAGES:
+            self.run("docker", "tag", built, f"{built.partition(':')[0]}:{self.project}")
 
     def configure(self, **variables: str) -> None:
         """Write the env file anew. It takes effect with the next `up`."""
@@ -202,11 +202,6 @@ class Stack:
         return self.in_helper(f"cd /repository; {script}", {"/repository": self.volume("backup-repo")})
 
     # --- states -------------------------------------------------------------------------------------------------------
-
-    @property
-    def images(self) -> tuple[str, ...]:
-        """The names of its images, in the order of the services."""
-        return tuple(f"salespider-{service}:{self.project}" for service in SERVICES)
 
     def container(self, service: str) -> str:
         """Return the name of a service's container."""
@@ -323,10 +318,15 @@ class Stack:
             self.run("docker", "rm", "--force", "--volumes", *containers)
         if volumes := self._left("volume", "ls"):
             self.run("docker", "volume", "rm", *volumes)
-        self.run("docker", "image", "rm", *self.images)
-        left = [*self._left("ps", "--all"), *self._left("volume", "ls"), *self._left("network", "ls")]
+        if images := self._images_left():
+            self.run("docker", "image", "rm", *images)
+        left = [*self._left("ps", "--all"), *self._left("volume", "ls"), *self._left("network", "ls"), *self._images_left()]
         self._remove_directory()
         assert not left, f"{self.project} leaves something behind: {left}"
+
+    def _images_left(self) -> list[str]:
+        template, filtered = "{{.Repository}}:{{.Tag}}", f"reference=*:{self.project}"
+        return self.run("docker", "image", "ls", "--format", template, "--filter", filtered).stdout.split()
 
     def _left(self, *listing: str) -> list[str]:
         by_label = self.run("docker", *listing, "--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
