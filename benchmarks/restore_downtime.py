@@ -6,9 +6,11 @@ pgbench's, half is random. In each round the latest state is restored in every w
 commits fifty rows a second: the downtime is the longest time between two commits that it got through, by the server's
 clock, and every row that was acknowledged must be there afterwards. The total is what the operator waits for.
 
-The plain way is what pgBackRest's manual says: stop, `restore --delta`, start. The copy of pg_basebackup lies unpacked and
-uncompressed on the same disk and is copied back whole; Barman (Debian's) restores its own backup of the same server. Both
-fetch WAL from the same archive as ours.
+The plain way is what pgBackRest's manual says: stop, `restore --delta`, start; once over intact files, its best case, and
+once into an empty directory, as after a lost disk, where `restore` copies every file. The copy of pg_basebackup lies
+unpacked and uncompressed on the same disk and is copied back whole; Barman (Debian's) restores its own backup of the same
+server. Both fetch WAL from the same archive as ours. Each of these copies takes the space of the whole cluster, so that above
+`COPIES_UP_TO_GB` only the ways that need pgBackRest's repository alone are compared.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tests.e2e.stack import HELPER_IMAGE, Stack, wait_until
 
 TOOLS_IMAGE: Final = "salespider-bench-restore"
 ROWS_A_SECOND: Final = 50
+COPIES_UP_TO_GB: Final = 5.0
 DATA: Final = "/var/lib/postgresql/data"
 BASE: Final = "/scratch/base"
 RESTORE_COMMAND: Final = "restore_command = 'pgbackrest-restore-command %f \"%p\"'"
@@ -62,9 +65,21 @@ class Taken:
 class Bench:
     """A stack, and a container with its volumes and the tools of the others."""
 
-    def __init__(self, stack: Stack, tools: str) -> None:
-        """Take both."""
-        self.stack, self.tools = stack, tools
+    def __init__(self, stack: Stack, tools: str, *, with_copies: bool) -> None:
+        """Take both, and whether the others' copies are made as well."""
+        self.stack, self.tools, self.with_copies = stack, tools, with_copies
+
+    @property
+    def ways(self) -> dict[str, Callable[[], None]]:
+        """The ways to restore, by name, ours first."""
+        from_repository = {
+            "restore-latest": self.ours,
+            "stop, `pgbackrest --delta restore`, start": self.plain,
+            "stop, `pgbackrest restore` into an empty directory, start": self.plain_empty,
+            "restore-latest IN_PLACE=yes": self.in_place,
+        }
+        from_copies = {"pg_basebackup, copied back": self.basebackup, "Barman": self.barmans}
+        return {**from_repository, **(from_copies if self.with_copies else {})}
 
     def tool(self, script: str) -> str:
         """Run a script in the container with the tools."""
@@ -72,6 +87,11 @@ class Bench:
 
     def prepare(self) -> None:
         """Take a backup in each way."""
+        if self.with_copies:
+            self._prepare_copies()
+        assert self.stack.make("backup").code == 0
+
+    def _prepare_copies(self) -> None:
         self.tool(f"pg_basebackup -h /var/run/postgresql -U postgres -D {BASE} -c fast -X stream")
         self.tool(f"cat > /scratch/barman.conf <<'END'\n{BARMAN}\nEND\nmkdir -p /scratch/barman")
         self.barman("receive-wal --create-slot bench || true")
@@ -79,7 +99,6 @@ class Bench:
         self.barman("switch-wal --force --archive bench")  # it takes no backup before it has seen a segment
         self.barman("backup bench")
         self.barman("switch-wal --force --archive bench")  # the backup is good when its last segment is there
-        assert self.stack.make("backup").code == 0
 
     def barman(self, words: str) -> str:
         """Run Barman."""
@@ -97,6 +116,13 @@ class Bench:
         """Do what pgBackRest's manual says."""
         self.stack.docker("stop", "postgres")
         self.stack.exec("backup", "pgbackrest", "--stanza=salespider", "--delta", "restore")
+        self._start()
+
+    def plain_empty(self) -> None:
+        """Do it where nothing is left."""
+        self.stack.docker("stop", "postgres")
+        self.tool(f"find {DATA} -mindepth 1 -delete")
+        self.stack.exec("backup", "pgbackrest", "--stanza=salespider", "restore")
         self._start()
 
     def basebackup(self) -> None:
@@ -131,7 +157,7 @@ class Bench:
 
 
 @contextmanager
-def bench() -> Iterator[Bench]:
+def bench(*, with_copies: bool) -> Iterator[Bench]:
     """Run a stack and the container with the tools."""
     with posix("bench-restore") as stack:
         recipe = f"FROM {HELPER_IMAGE}\nUSER root\nRUN apt-get update && apt-get install -y --no-install-recommends barman\n"
@@ -150,7 +176,7 @@ def bench() -> Iterator[Bench]:
         stack.run("docker", "run", "--detach", "--name", name, *mounts, TOOLS_IMAGE, "sleep", "infinity")
         try:
             stack.run("docker", "exec", "--user", "0:0", name, "chown", "999:999", "/scratch")
-            yield Bench(stack, name)
+            yield Bench(stack, name, with_copies=with_copies)
         finally:
             stack.run("docker", "rm", "--force", "--volumes", name, check=False)
             stack.run("docker", "volume", "rm", scratch, check=False)
@@ -171,18 +197,11 @@ def measured(bench: Bench, way: Callable[[], None]) -> Taken:
 
 def compare(bench: Bench, rounds: int, gigabytes: float) -> None:
     """Print what each way takes; interrupted, the rounds that are whole."""
-    ways = {
-        "restore-latest": bench.ours,
-        "stop, `pgbackrest --delta restore`, start": bench.plain,
-        "restore-latest IN_PLACE=yes": bench.in_place,
-        "pg_basebackup, copied back": bench.basebackup,
-        "Barman": bench.barmans,
-    }
     found: list[dict[str, Taken]] = []
     try:
         for _ in range(rounds):
             taken = {}
-            for name, way in ways.items():
+            for name, way in bench.ways.items():
                 taken[name] = measured(bench, way)
                 print(f"{name}: {taken[name]}", file=sys.stderr, flush=True)
                 bench.settle()
@@ -209,7 +228,7 @@ def main() -> None:
     rounds, sizes = int(next(iter(given), "3")), [float(size) for size in given[1:]] or [1.0, 4.0, 10.0]
     print(machine(), flush=True)
     for size in sizes:
-        with bench() as made:
+        with bench(with_copies=size <= COPIES_UP_TO_GB) as made:
             gigabytes = fill(made.stack, size)
             made.prepare()
             compare(made, rounds, gigabytes)
