@@ -9,7 +9,7 @@ clock, and every row that was acknowledged must be there afterwards. The total i
 The plain way is what pgBackRest's manual says: stop, `restore --delta`, start; once over intact files, its best case, and
 once into an empty directory, as after a lost disk, where `restore` copies every file. The copy of pg_basebackup lies
 unpacked and uncompressed on the same disk and is copied back whole; Barman (Debian's) restores its own backup of the same
-server. Both fetch WAL from the same archive as ours. Each of these copies takes the space of the whole cluster, so that above
+server. Both fetch WAL from the same archive as ours. Each of these copies takes the space of the whole cluster: above
 `COPIES_UP_TO_GB` only the ways that need pgBackRest's repository alone are compared.
 """
 
