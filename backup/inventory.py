@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -24,33 +25,40 @@ class RepositoryError(ProductError):
     retryable = False
 
 
-def read_info(deployment: Deployment, repo: int | None = None) -> pgbackrest.Info:
+def read_info(deployment: Deployment, repo: int | None = None, *, earlier: pgbackrest.Info | None = None) -> pgbackrest.Info:
     """Ask pgbackrest what the repositories hold, or one of them: then another that is out of reach costs no time.
 
-    Several are asked side by side, each alone: one that swallows what is sent must not silence the others. Raises
+    Several are asked side by side, each alone: one that swallows what is sent must not silence the others. `earlier` is
+    an answer of this same operation: a repository that could not be read then is not waited for again. Raises
     RepositoryError when nobody can be asked at all. A single unreadable repository raises nothing: it stands in the
     answer's `repositories`.
     """
     keys = [repository.key for repository in deployment.config.repositories]
     if repo is None and len(keys) > 1:
-        return _all(deployment, keys)
+        return _all(deployment, keys, earlier.repositories if earlier else ())
     try:
         return pgbackrest.parse_info(raw_info(deployment, as_json=True, repo=repo), deployment.config.stanza)
     except pgbackrest.UnreadableAnswerError as error:
         raise RepositoryError(str(error), hint="run `pgbackrest info` by hand in the backup container") from error
 
 
-def _all(deployment: Deployment, keys: list[int]) -> pgbackrest.Info:
+def _all(deployment: Deployment, keys: list[int], earlier: Iterable[pgbackrest.RepositoryStatus]) -> pgbackrest.Info:
     stanza = deployment.config.stanza
+    dead = {status.key: status for status in earlier if not status.is_usable}
     with ThreadPoolExecutor(max_workers=len(keys)) as pool:
-        answers = list(pool.map(lambda key: _one(stanza, key), keys))
+        answers = list(pool.map(lambda key: dead.get(key) or _one(stanza, key), keys))
     failures = [answer for answer in answers if isinstance(answer, RepositoryError)]
     if len(failures) == len(keys):
         raise failures[0]
-    pairs = zip(keys, answers, strict=True)
-    return merging.merged(
-        stanza, [merging.unanswered(stanza, key, a.message) if isinstance(a, RepositoryError) else a for key, a in pairs]
-    )
+    return merging.merged(stanza, [_as_info(stanza, key, answer) for key, answer in zip(keys, answers, strict=True)])
+
+
+def _as_info(
+    stanza: str, key: int, answer: pgbackrest.Info | pgbackrest.RepositoryStatus | RepositoryError
+) -> pgbackrest.Info:
+    if isinstance(answer, pgbackrest.Info):
+        return answer
+    return merging.unanswered(stanza, key, answer.message)
 
 
 def _one(stanza: str, repo: int) -> pgbackrest.Info | RepositoryError:

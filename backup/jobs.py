@@ -58,6 +58,7 @@ __all__ = [
 
 PROGRESS_SECONDS: Final = 3.0
 LONGEST_DEADLINE_SECONDS: Final = 7 * 24 * 3600.0
+GAVE_WAY: Final = "stopped, because a restore goes first"
 REMEMBERED_RUNS: Final = 2000
 """How many runs are looked at for the type of the next one: a month of hourly ones in two repositories."""
 
@@ -73,31 +74,34 @@ def alarm_key(repo: int) -> str:
 def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds: float) -> Outcome:
     """Take one backup: lock, record, look, run, prove, record, tell. Never raises for a failed one; raises BusyError.
 
-    `patience_seconds` is how long to wait while another backup or a restore holds the operation lock.
+    `patience_seconds` is how long to wait while another backup or a restore holds the operation lock. A restore that comes
+    while it runs goes first: then it ends as interrupted, to be taken again.
     """
     log = logs.logger()
-    with oplock.hold(
+    with oplock.hold_giving_way(
         deployment.volumes.operation_lock,
         f"{request.kind} backup ({request.origin})",
         patience_seconds=patience_seconds,
         stop=deployment.stop,
         on_wait=lambda holder: log.info(events.LOCK_WAITING, holder=holder),
-    ):
+    ) as end:
         if killed := deployment.history.mark_interrupted("backup", deployment.now()):
             log.warning(events.RUNS_INTERRUPTED, count=killed)
         beginning = Beginning("backup", request.kind, request.repo, request.origin, request.reason)
         run = deployment.history.begin(beginning, deployment.now())
         _tell_start(deployment, request)
-        outcome = _unless_stopped(deployment, _backed_up(deployment, request, run))
+        outcome = _unless_stopped(end, _backed_up(replace(deployment, stop=end), request, run))
         deployment.history.end(run, outcome.ending(), deployment.now())
         _tell_end(deployment, request, outcome)
     return outcome
 
 
-def _unless_stopped(deployment: Deployment, outcome: Outcome) -> Outcome:
-    """Take a failure for an interruption when everything is being stopped: the database may have gone first."""
-    if outcome.state == "failed" and outcome.label is None and deployment.stop.is_set():
-        return replace(outcome, state="interrupted", retryable=True)
+def _unless_stopped(end: oplock.End, outcome: Outcome) -> Outcome:
+    """Take a failure for an interruption when it was to end: the database may have gone first."""
+    if outcome.state == "failed" and outcome.label is None and end.is_set():
+        outcome = replace(outcome, state="interrupted", retryable=True)
+    if outcome.state == "interrupted" and end.gave_way:
+        return replace(outcome, message=GAVE_WAY, hint="it is taken again after the restore")
     return outcome
 
 
@@ -210,7 +214,7 @@ def _tell_end(deployment: Deployment, request: BackupRequest, outcome: Outcome) 
     if outcome.state == "succeeded":
         _tell_success(deployment, request, outcome, facts)
     elif outcome.state == "interrupted":
-        logs.logger().warning(events.BACKUP_INTERRUPTED, **facts)
+        logs.logger().warning(events.BACKUP_INTERRUPTED, message=outcome.message, **facts)
     else:
         _tell_failure(deployment, request, outcome, facts)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -88,7 +90,7 @@ restore.add_command(choosing.show)
 @click.pass_obj
 def undo(options: Options) -> None:
     """Bring the database back that the last restore has replaced."""
-    with _operation("undo", options.container) as scene:
+    with _operation("undo", options) as scene:
         if _settled(scene, "undo", options) == "reverted":
             click.echo("There is nothing else to undo.")
             return
@@ -118,7 +120,7 @@ def show_status() -> None:
 @click.pass_obj
 def cleanup(options: Options) -> None:
     """Remove the databases that restores have replaced, as far as their time has come; --yes does not wait for that."""
-    with _operation("cleanup", options.container) as scene:
+    with _operation("cleanup", options) as scene:
         volume = scene.deployment.volumes.database
         removed = tidying.remove_due(scene.deployment, before_their_time=options.confirmed)
         aftercare.remove_tablespaces(volume, journal_file.load(volume))
@@ -131,23 +133,34 @@ def cleanup(options: Options) -> None:
 
 
 @contextmanager
-def _operation(verb: str, container_name: str) -> Iterator[Scene]:
+def _operation(verb: str, options: Options) -> Iterator[Scene]:
     logs.configure()
     deployment = Deployment.open()
-    container = DatabaseContainer(container_name)
+    container = DatabaseContainer(options.container)
     with (
+        ExitStack() as claim,
         oplock.hold(
             deployment.volumes.operation_lock,
             f"restore ({verb})",
             patience_seconds=LOCK_PATIENCE_SECONDS,
             stop=deployment.stop,
-            on_wait=lambda holder: click.echo(f"waiting for the {holder} to end"),
+            on_wait=partial(_go_ahead, deployment.volumes.operation_lock, verb, options, claim),
         ),
         logs.job_log(deployment.volumes.log, "restore.log", jobs.PROGRESS_SECONDS) as write,
     ):
         if verb != "cleanup":
             _require_no_peek(deployment)
         yield Scene(deployment, container, write)
+
+
+def _go_ahead(lock: Path, verb: str, options: Options, claim: ExitStack, holder: str) -> None:
+    """Go ahead of a backup, which may take hours, or wait for a repository that is gone; wait for everything else."""
+    if verb == "cleanup" or not oplock.gives_way(lock):
+        click.echo(f"waiting for the {holder} to end")
+        return
+    click.echo(f"the {holder} is running; a restore goes first, and it is taken again afterwards")
+    _ask("Stop it?", confirmed=options.confirmed)
+    claim.enter_context(oplock.ahead(lock))
 
 
 def _require_no_peek(deployment: Deployment) -> None:
@@ -157,7 +170,7 @@ def _require_no_peek(deployment: Deployment) -> None:
 
 
 def _carry_out(wanted: Wanted, options: Options) -> None:
-    with _operation(wanted.verb, options.container) as scene:
+    with _operation(wanted.verb, options) as scene:
         if _settled(scene, transaction.request(wanted), options) == "finished":
             return
         deployment = scene.deployment
@@ -168,14 +181,14 @@ def _carry_out(wanted: Wanted, options: Options) -> None:
         stop_on_signals(deployment.stop)
         steps = in_place.InPlaceRestore(deployment, scene.container, say=scene.say, log=scene.write)
         cluster, must = info.cluster_of(made.backup), wanted.verb == "pitr"
-        steps.settle(cluster, archive_must_be_complete=must, is_stored=_looking(deployment, info, made))
+        steps.settle(cluster, waits_for_archive=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
-        info = jobs.read_info(deployment)
+        info = jobs.read_info(deployment, earlier=info)
         made, _ = choosing.planned(deployment, wanted, info, settled=True)
         if options.in_place:
             choosing.require_archived(made)
         leaves_one = not options.in_place and journal_file.has_entries(deployment.volumes.pgdata / "global")
-        doing = Doing(wanted.verb, made.backup.repo, made.backup.label, restored_to, can_be_undone=leaves_one)
+        doing = Doing(wanted.verb, made.backup.repo, made.backup.label, restored_to, leaves_one, info)
         run_recorded(scene, doing, lambda: _restored(scene, made, info, options, restored_to))
 
 

@@ -20,7 +20,7 @@ from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
-from backup.restore.planning.plan import Plan, RefusedError
+from backup.restore.planning.plan import Plan
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -87,13 +87,14 @@ class InPlaceRestore:
         self._say = say
         self._log = log
 
-    def settle(self, cluster: Cluster | None, *, archive_must_be_complete: bool, is_stored: IsStored | None = None) -> None:
+    def settle(self, cluster: Cluster | None, *, waits_for_archive: bool, is_stored: IsStored | None = None) -> None:
         """Bring the running database's last WAL into the archive, so that as little as possible depends on the old disk.
 
-        A restore to a moment needs it (recovery must find a commit after its target) and is refused without it. When
-        another cluster runs than the one of the backup, its WAL belongs neither into the archive nor into the restore.
-        `is_stored` looks for a segment where recovery will read it; it is given when a repository is dead, because the
-        server calls nothing archived then that has not reached all of them.
+        A restore to a moment may need it, because recovery must find a commit after its target: `waits_for_archive`. What
+        is not there by then the next plan does without, or refuses. When another cluster runs than the one of the backup,
+        its WAL belongs neither into the archive nor into the restore. `is_stored` looks for a segment where recovery will
+        read it; it is given when a repository is dead, because the server calls nothing archived then that has not reached
+        all of them.
         """
         if not self._container.condition().running:
             self._say("the database is not running; what its WAL holds is kept and used as it is")
@@ -107,16 +108,14 @@ class InPlaceRestore:
             if pulled is not None:  # whatever it says to be archived is in no archive
                 self._say(f"a WAL emergency is on since {words.utc(pulled.since)}: the last WAL is NOT archived")
                 return
+            # Recovery begins at a checkpoint: without a late one, all that the proof replays is replayed again while the
+            # database is away.
+            self._deployment.postgres.checkpoint()
             segment = self._deployment.postgres.switch_wal()
-            arrived = self._wait_until_archived(segment, is_stored, must=archive_must_be_complete)
+            arrived = self._wait_until_archived(segment, is_stored, must=waits_for_archive)
         except DatabaseError as error:
             self._say(f"the database cannot be asked to archive its last WAL ({error.message})")
             return
-        if not arrived and archive_must_be_complete:
-            raise RefusedError(
-                f"WAL segment {segment} does not reach the archive",
-                "see `make status`; or restore the latest state instead",
-            )
         self._say(f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}")
 
     def _wait_until_archived(self, segment: str, is_stored: IsStored | None, *, must: bool) -> bool:

@@ -12,6 +12,7 @@ import click
 from backup import cluster, identity, jobs, report
 from backup.deployment import Deployment
 from backup.notice import Fact, Notice
+from backup.pgbackrest import Info
 from backup.postgres import Server
 from backup.restore import transaction
 from backup.restore.container import DatabaseContainer
@@ -45,13 +46,17 @@ class Scene:
 
 @dataclass(frozen=True)
 class Doing:
-    """What the record says of a restore: its verb, the repository and the backup, and what it brings back, in words."""
+    """What the record says of a restore: its verb, the repository and the backup, and what it brings back, in words.
+
+    `info` is what the repositories were seen to hold, if they were asked: one that is gone is not waited for again.
+    """
 
     verb: str
     repo: int | None
     label: str | None
     restored_to: str
     can_be_undone: bool = True
+    info: Info | None = None
 
 
 def run_recorded(scene: Scene, doing: Doing, act: Callable[[], Restored]) -> Restored:
@@ -86,7 +91,7 @@ def run_recorded(scene: Scene, doing: Doing, act: Callable[[], Restored]) -> Res
 
 def _last_lines(deployment: Deployment, doing: Doing, restored: Restored, message: str) -> None:
     click.echo(message)
-    note_identity(deployment, restored.server)
+    note_identity(deployment, restored.server, doing.info)
     for kept in restored.kept:
         click.echo(f"WAL that the archive never saw is kept in {kept}")
     if doing.can_be_undone:
@@ -101,11 +106,11 @@ def _notice(state: State, message: str, hint: str, facts: dict[str, Fact]) -> No
     return Notice(events.RESTORE_FAILED, "critical", f"restore: {message}", hint, facts=facts)
 
 
-def note_identity(deployment: Deployment, server: Server) -> None:
+def note_identity(deployment: Deployment, server: Server, info: Info | None = None) -> None:
     """Tell the guard over the backups that this state is wanted, however small it is; a failure is told, no more."""
     try:
         identity.restored(deployment, server)
-        objection = identity.guard(deployment, server, jobs.read_info(deployment))
+        objection = identity.guard(deployment, server, info or jobs.read_info(deployment))
     except ProductError as error:
         click.echo(f"the restored database could not be compared with the backups: {error.message}")
         return

@@ -35,7 +35,7 @@ def restore(site: Site, wanted: Wanted, number: int = 1) -> Restored:
         server = LocalServer(site, {"RESTORE_COMMAND_ATTEMPTS": "1"})
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
         info = jobs.read_info(deployment)
-        steps.settle(info.present_cluster(1), archive_must_be_complete=wanted.verb == "pitr")
+        steps.settle(info.present_cluster(1), waits_for_archive=wanted.verb == "pitr")
         plan, _ = choosing.planned(deployment, wanted, jobs.read_info(deployment), settled=True)
         return steps.run(plan, f"test-{number}")
 

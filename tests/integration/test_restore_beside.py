@@ -37,7 +37,7 @@ def restore(site: Site, wanted: Wanted, number: int = 1, *, check_indexes: bool 
         server = LocalServer(site, {"RESTORE_COMMAND_ATTEMPTS": "1"})
         info = jobs.read_info(deployment)
         steps = InPlaceRestore(deployment, server, print, lambda _line: None)
-        steps.settle(info.present_cluster(1), archive_must_be_complete=wanted.verb == "pitr")
+        steps.settle(info.present_cluster(1), waits_for_archive=wanted.verb == "pitr")
         info = jobs.read_info(deployment)
         plan, _ = choosing.planned(deployment, wanted, info, settled=True)
         of = info.cluster_of(plan.backup)

@@ -199,6 +199,7 @@ class FakePostgres(Postgres):
         self.wal = make_wal()
         self.newest = "00000001000000000000001A"
         self.checkpoints = 0
+        self.checkpoints_before_switch = 0
         self.tables = 3
 
     def _answer(self) -> None:
@@ -245,6 +246,7 @@ class FakePostgres(Postgres):
     def switch_wal(self) -> str:
         self._answer()
         self.switches += 1
+        self.checkpoints_before_switch = self.checkpoints
         return self.switched
 
     def newest_waiting(self) -> str | None:

@@ -41,6 +41,15 @@ def test_one_that_fails_stands_there_as_unreadable(two: World, engine: FakePgbac
     assert [window.repo for window in reach.windows(found, None)] == [2]
 
 
+def test_one_that_was_dead_earlier_in_an_operation_is_not_waited_for_again(two: World, engine: FakePgbackrest) -> None:
+    engine.captured = {"--repo=1": Captured(49, b"", "ERROR: [049]: timeout")}
+    earlier = jobs.read_info(two.deployment)
+    engine.ran.clear()
+    found = jobs.read_info(two.deployment, earlier=earlier)
+    assert [argv for argv in engine.ran if "--repo=1" in argv] == []
+    assert found == earlier
+
+
 def test_only_when_nobody_answers_it_is_an_error(two: World, engine: FakePgbackrest) -> None:
     engine.info_answer = Captured(49, b"", "ERROR: [049]: timeout")
     with pytest.raises(jobs.RepositoryError, match="host-connect"):

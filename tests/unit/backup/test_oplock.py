@@ -130,3 +130,73 @@ def test_a_program_started_under_the_lock_does_not_inherit_it(path: Path) -> Non
     finally:
         child.kill()
         child.wait()
+
+
+# --- going ahead ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def giving_way(path: Path, stop: threading.Event | None = None) -> Iterator[oplock.End]:
+    given = stop or threading.Event()
+    with oplock.hold_giving_way(path, "full backup", patience_seconds=0, stop=given, on_wait=print) as end:
+        yield end
+
+
+def test_who_gives_way_is_told_when_somebody_goes_ahead_and_stays_told(path: Path) -> None:
+    with giving_way(path) as end:
+        assert not end.is_set()
+        with oplock.ahead(path):
+            assert end.is_set()
+        assert end.is_set(), "it was on its way out"
+        assert end.gave_way
+
+
+def test_a_stop_of_everything_is_no_giving_way(path: Path) -> None:
+    stop = threading.Event()
+    with giving_way(path, stop) as end:
+        stop.set()
+        assert end.is_set()
+        assert not end.gave_way
+
+
+def test_waiting_ends_when_somebody_goes_ahead(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oplock, "POLL_SECONDS", 0.01)
+    with giving_way(path) as end:
+        assert not end.wait(0.02)
+        with oplock.ahead(path):
+            assert end.wait(3600)
+            assert end.wait()
+
+
+def test_the_file_tells_who_gives_way(path: Path) -> None:
+    assert not oplock.gives_way(path)
+    with giving_way(path):
+        assert oplock.gives_way(path)
+    with oplock.hold(path, "restore", patience_seconds=0, stop=threading.Event(), on_wait=print):
+        assert not oplock.gives_way(path)
+
+
+def test_several_may_go_ahead_at_once_and_the_last_one_counts(path: Path) -> None:
+    with oplock.ahead(path), oplock.ahead(path):
+        pass
+    with giving_way(path) as end:
+        assert not end.is_set()
+
+
+def test_a_killed_process_goes_ahead_of_nobody(path: Path) -> None:
+    program = (
+        "import sys, pathlib; from backup import oplock\n"
+        "with oplock.ahead(pathlib.Path(sys.argv[1])): print('ahead', flush=True); sys.stdin.read()"
+    )
+    argv = (sys.executable, "-c", program, str(path))
+    with (
+        giving_way(path) as first,
+        subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout
+        assert process.stdout.readline() == "ahead\n"
+        assert first.is_set()
+        process.kill()
+        process.wait()
+    with giving_way(path) as second:
+        assert not second.is_set()

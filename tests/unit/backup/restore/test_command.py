@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -277,18 +279,65 @@ def test_an_unforeseen_error_is_recorded_too(
     assert (run.state, run.exit_code, run.message) == ("failed", Exit.UNEXPECTED, "ended by an unforeseen error")
 
 
-def test_while_a_backup_runs_the_restore_waits_and_says_so(
+def test_while_another_operation_goes_on_the_restore_waits_and_says_so(
     command: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOCK_PATIENCE_SECONDS", 0.05)
-    with oplock.hold(
-        world.volumes.operation_lock, "full backup (schedule)", patience_seconds=0, stop=world.stop, on_wait=print
-    ):
+    with oplock.hold(world.volumes.operation_lock, "restore (pitr)", patience_seconds=0, stop=world.stop, on_wait=print):
         code, out, err = command("--yes", "latest")
     assert code == Exit.BUSY
-    assert out.startswith("waiting for the full backup (schedule) (since ")
-    assert err.startswith("operation lock: held by full backup (schedule)")
+    assert out.startswith("waiting for the restore (pitr) (since ")
+    assert err.startswith("operation lock: held by restore (pitr)")
     assert engine.ran == []
+
+
+@contextmanager
+def backup_running(world: World) -> Iterator[oplock.End]:
+    with oplock.hold_giving_way(
+        world.volumes.operation_lock, "full backup (schedule)", patience_seconds=0, stop=threading.Event(), on_wait=print
+    ) as end:
+        yield end
+
+
+def test_a_restore_goes_ahead_of_a_backup(
+    command: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oplock, "POLL_SECONDS", 0.01)
+    engine.script(restored(world))
+    with ExitStack() as backup:
+        end = backup.enter_context(backup_running(world))
+
+        def give_way() -> None:
+            if end.wait(10):
+                backup.close()
+
+        thread = threading.Thread(target=give_way)
+        thread.start()
+        code, out, _ = command("--yes", "latest")
+        thread.join()
+    assert out.startswith("the full backup (schedule) (since ")
+    assert "is running; a restore goes first, and it is taken again afterwards\n" in out
+    assert end.gave_way
+    assert code == Exit.OK
+
+
+def test_a_backup_is_not_stopped_without_a_word(command: Type, world: World, engine: FakePgbackrest) -> None:
+    with backup_running(world) as end:
+        code, _, err = command("latest")
+        assert not end.is_set()
+    assert code == Exit.NOT_CONFIRMED
+    assert err.startswith("not confirmed; nothing was changed")
+    assert engine.ran == []
+
+
+def test_the_removal_of_old_databases_waits_for_a_backup(
+    command: Type, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_PATIENCE_SECONDS", 0.05)
+    with backup_running(world) as end:
+        code, out, _ = command("--yes", "cleanup")
+        assert not end.is_set()
+    assert (code, out[:12]) == (Exit.BUSY, "waiting for ")
 
 
 def test_a_restore_is_refused_while_a_peek_is_open(

@@ -12,7 +12,7 @@ from backup.pgbackrest import Cluster, RestoreTarget
 from backup.restore import in_place, tail
 from backup.restore.container import ContainerError
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
-from backup.restore.planning.plan import Plan, RefusedError, Wanted
+from backup.restore.planning.plan import Plan, Wanted
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     NOON,
@@ -360,7 +360,7 @@ def test_a_stop_while_recovery_goes_on_leaves_it_going(scene: Scene) -> None:
 
 
 def settle(scene: Scene, *, complete: bool = True) -> None:
-    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=complete)
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), waits_for_archive=complete)
 
 
 def test_the_last_wal_is_ended_and_waited_for(scene: Scene) -> None:
@@ -388,16 +388,18 @@ def test_a_segment_has_arrived_when_it_or_a_later_one_was_archived(
     ]
 
 
-def test_a_restore_to_a_moment_is_refused_when_the_last_segment_does_not_arrive(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_arrive_is_left_to_the_plan(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old target needs none of it."""
     monkeypatch.setattr(in_place, "ARCHIVE_PATIENCE_SECONDS", 0.01)
     scene.world.postgres.archived = None
-    with pytest.raises(RefusedError) as refused:
-        settle(scene)
-    assert refused.value.message == f"restore refused: WAL segment {CURRENT} does not reach the archive"
-    assert refused.value.hint == "see `make status`; or restore the latest state instead"
+    settle(scene)
+    assert scene.said == [f"the last WAL segment {CURRENT} is NOT archived; it is kept and used"]
     assert scene.container.calls == []
+
+
+def test_a_checkpoint_comes_before_the_last_segment_so_that_recovery_begins_late(scene: Scene) -> None:
+    settle(scene)
+    assert (scene.world.postgres.switches, scene.world.postgres.checkpoints_before_switch) == (1, 1)
 
 
 def test_with_a_dead_repository_the_archive_that_is_read_decides(scene: Scene) -> None:
@@ -408,14 +410,14 @@ def test_with_a_dead_repository_the_archive_that_is_read_decides(scene: Scene) -
         asked.append(segment)
         return len(asked) > 2
 
-    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=True, is_stored=is_stored)
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), waits_for_archive=True, is_stored=is_stored)
     assert asked == [CURRENT] * 3
     assert scene.said == [f"the last WAL segment {CURRENT} is archived"]
 
 
 def test_with_a_dead_repository_the_latest_state_is_not_waited_for(scene: Scene) -> None:
     scene.world.postgres.archived = None
-    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), archive_must_be_complete=False, is_stored=lambda _segment: False)
+    scene.steps.settle(Cluster(1, 1, SYSTEM_ID, 17), waits_for_archive=False, is_stored=lambda _segment: False)
     assert scene.said == [f"the last WAL segment {CURRENT} is NOT archived; it is kept and used"]
 
 
