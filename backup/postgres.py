@@ -271,6 +271,10 @@ class Postgres:
             )
         return WalReading(*server, *files)
 
+    def redo_lsn(self) -> int:
+        """Return the position at which recovery from the last checkpoint would begin."""
+        return int(self._row("SELECT pg_wal_lsn_diff(redo_lsn, '0/0')::bigint FROM pg_control_checkpoint()")[0])
+
     def switch_wal(self) -> str:
         """Write one commit record, end the WAL segment it lies in, and return that segment's name.
 

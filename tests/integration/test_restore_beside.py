@@ -8,11 +8,17 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backup import jobs
+from backup.ledger import wal
 from backup.restore import aftercare, branches, transaction
+from backup.restore.beside.build import SideRestore
+from backup.restore.beside.catching_up import WORTH_BYTES
+from backup.restore.beside.proof import control
+from backup.restore.container import Condition
 from backup.restore.in_place import InPlaceRestore, Restored
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import STOP_PRECISION, Wanted
@@ -110,6 +116,30 @@ def test_the_latest_state_takes_the_place_of_the_running_one(site: Site, capsys:
     assert "could not check everything" not in told
     assert in_volume(site) == ["data", "previous-20260304-120001", "restore-journal.json"]
     assert site.sql("SHOW archive_mode") == "on"
+
+
+def test_what_is_written_during_the_restore_is_replayed_before_the_swap(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The database that starts has hardly anything left to replay: this, and nothing else, is downtime."""
+    left: list[int] = []
+    restore_files, start = SideRestore._restore, LocalServer.start
+
+    def writing_meanwhile(self: SideRestore, *given: Any) -> None:
+        restore_files(self, *given)
+        site.sql("CREATE TABLE ballast AS SELECT repeat(md5(i::text), 30) FROM generate_series(1, 150000) i")
+
+    def noting(self: LocalServer) -> Condition:
+        redo = control(site.pgdata)["Latest checkpoint's REDO location"]
+        left.append(wal.end_of(max(site.archived_segments()), 16 << 20) - wal.parse_lsn(redo))
+        return start(self)
+
+    monkeypatch.setattr(SideRestore, "_restore", writing_meanwhile)
+    monkeypatch.setattr(LocalServer, "start", noting)
+    restore(site, Wanted("latest"))
+    assert "of WAL were written meanwhile" in capsys.readouterr().out
+    assert 0 <= left[0] < WORTH_BYTES
+    assert site.sql("SELECT count(*) FROM ballast") == "150000"
 
 
 def test_after_a_crash_with_the_archive_cut_off_no_committed_row_is_lost_and_the_archive_gets_all(site: Site) -> None:

@@ -18,10 +18,12 @@ from typing import Final
 
 from backup import jobs, pgbackrest, process, throttled
 from backup.deployment import Deployment
+from backup.postgres import DatabaseError
 from backup.restore import tail
 from backup.restore.beside import room
+from backup.restore.beside.catching_up import CatchUp
 from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
-from backup.restore.beside.proof import Case, Proof, Proven, control
+from backup.restore.beside.proof import Case, Proof, Proven, Visit, control
 from backup.restore.planning.plan import Plan
 from backup.restore.swap import journal, journal_file
 from backup.transfer import Transfer, pace
@@ -103,10 +105,26 @@ class SideRestore:
             self._say("proving it: a standby of its own replays to the target")
             has_target = order.plan.target.kind != "default"
             case = Case(directory, order.system_id, has_target, order.check_indexes)
-            proven = Proof(self._deployment, Path(scratch) / "proof", self._say, self._log).prove(case)
+            standing = Proof(self._deployment, Path(scratch) / "proof", self._say, self._log)
+            proven = standing.prove(case, self._visit(order, standing, old_is_down=old_is_down))
         end = f", last transaction {self._deployment.local(proven.last_commit)}" if proven.last_commit else ""
         self._say(f"proven: it is consistent, {proven.databases} databases open{end}")
         return proven
+
+    def _visit(self, order: Order, standing: Proof, *, old_is_down: bool) -> Visit:
+        """Return what is done at the target: for the latest state of the running database, to catch up with it."""
+        if order.plan.target.kind != "default" or old_is_down or not self._is_live(order):
+            return lambda _proven, _runs: None
+        return CatchUp(self._deployment, standing.postgres, self._say)
+
+    def _is_live(self, order: Order) -> bool:
+        """Tell whether the running database is the one that is restored, and all that it archives can be read."""
+        if len(order.plan.repositories) < len(self._deployment.config.repositories):
+            return False
+        try:
+            return self._deployment.postgres.server().system_id == order.system_id
+        except DatabaseError:
+            return False
 
     def _restore(self, order: Order, directory: Path, scratch: Path) -> None:
         tablespaces = directory.with_name(journal.tablespaces_name(order.id))

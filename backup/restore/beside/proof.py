@@ -88,7 +88,7 @@ def control(pgdata: Path) -> dict[str, str]:
 
 
 class Proof:
-    """One proof. `scratch` is an empty directory of its own, outside the data directory."""
+    """One proof. `scratch` is an empty directory of its own, outside the data directory; `postgres` asks the standby."""
 
     def __init__(
         self, deployment: Deployment, scratch: Path, say: Callable[[str], None], log: Callable[[str], None]
@@ -99,7 +99,7 @@ class Proof:
         self._say = say
         self._log = log
         database = deployment.config.database
-        self._postgres = Postgres(Database(user=database.user, name=database.name, port=settings.PROOF_PORT), scratch)
+        self.postgres = Postgres(Database(user=database.user, name=database.name, port=settings.PROOF_PORT), scratch)
 
     def prove(self, case: Case, visit: Visit = lambda _proven, _runs: None) -> Proven:
         """Start the standby, wait for its target, look at it, let `visit` use it, stop it. Raises UnprovenError."""
@@ -160,7 +160,7 @@ class Proof:
 
     def _asked(self) -> Replay | None:
         try:
-            return self._postgres.replay()
+            return self.postgres.replay()
         except DatabaseError:  # not yet: it answers once it is consistent
             return None
 
@@ -187,7 +187,7 @@ class Proof:
                 "choose another backup: `make backup-info`",
             )
         try:
-            databases = self._postgres.open_every_database()
+            databases = self.postgres.open_every_database()
         except DatabaseError as error:
             raise UnprovenError(f"a restored database does not open ({error.message})", "choose another target") from error
         if case.check_indexes:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,9 @@ import pytest
 from backup.pgbackrest import RestoreTarget
 from backup.restore.beside import engine, proof
 from backup.restore.beside.build import Meter, SpaceWatch
+from backup.restore.beside.catching_up import CatchUp
 from backup.restore.beside.engine import Beside, Source
-from backup.restore.beside.proof import Case, Proven, UnprovenError
+from backup.restore.beside.proof import Case, Proven, UnprovenError, Visit
 from backup.restore.in_place import Restored
 from backup.restore.planning.plan import Plan, Wanted
 from backup.restore.swap import journal_file
@@ -118,11 +121,13 @@ def run(scene: Scene, plan: Plan = LATEST, reply: Reply | None = None) -> Restor
     return steps.run(Wish(plan, SYSTEM_ID, 1), ID, "the latest state")
 
 
-def proves(monkeypatch: pytest.MonkeyPatch, lsn: str = FORK) -> list[Case]:
+def proves(monkeypatch: pytest.MonkeyPatch, lsn: str = FORK, visits: list[Visit] | None = None) -> list[Case]:
     cases: list[Case] = []
+    visits = [] if visits is None else visits
 
-    def prove(_self: proof.Proof, case: Case) -> Proven:
+    def prove(_self: proof.Proof, case: Case, visit: Visit) -> Proven:
         cases.append(case)
+        visits.append(visit)
         high, low = lsn.split("/")
         return Proven((int(high, 16) << 32) + int(low, 16), NOON, 3)
 
@@ -134,9 +139,9 @@ def test_the_database_is_stopped_only_after_the_proof(scene: Scene, monkeypatch:
     cases = proves(monkeypatch)
     prove = proof.Proof.prove
 
-    def noted(self: proof.Proof, case: Case) -> Proven:
+    def noted(self: proof.Proof, case: Case, visit: Visit) -> Proven:
         scene.container.calls.append("prove")
-        return prove(self, case)
+        return prove(self, case, visit)
 
     monkeypatch.setattr(proof.Proof, "prove", noted)
     restored = run(scene)
@@ -147,6 +152,34 @@ def test_the_database_is_stopped_only_after_the_proof(scene: Scene, monkeypatch:
     assert journal_file.load(scene.volume).swap is None
 
 
+@pytest.mark.parametrize(
+    ("plan", "down", "catches_up"),
+    [
+        (LATEST, False, True),
+        (PITR, False, False),
+        (LATEST, True, False),
+        (replace(LATEST, repositories=()), False, False),  # a dead repository: nothing of it is known to be archived
+    ],
+)
+def test_only_the_running_database_is_caught_up_with(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, plan: Plan, down: bool, catches_up: bool
+) -> None:
+    visits: list[Visit] = []
+    proves(monkeypatch, visits=visits)
+    scene.container.running = not down
+    run(scene, plan)
+    assert [isinstance(visit, CatchUp) for visit in visits] == [catches_up]
+
+
+def test_another_running_database_is_not_caught_up_with(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    visits: list[Visit] = []
+    proves(monkeypatch, visits=visits)
+    scene.world.postgres.system_id = 1
+    with contextlib.suppress(PutBackError):
+        run(scene)
+    assert [isinstance(visit, CatchUp) for visit in visits] == [False]
+
+
 def test_a_target_must_lie_before_the_end_of_the_archive(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     cases = proves(monkeypatch)
     run(scene, PITR)
@@ -154,7 +187,7 @@ def test_a_target_must_lie_before_the_end_of_the_archive(scene: Scene, monkeypat
 
 
 def test_what_is_not_proven_is_removed_and_nothing_was_stopped(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unproven(_self: object, _case: Case) -> Proven:
+    def unproven(_self: object, _case: Case, _visit: Visit) -> Proven:
         raise UnprovenError("the archive ends before the target", "another one")
 
     monkeypatch.setattr(proof.Proof, "prove", unproven)
