@@ -23,7 +23,8 @@ from backup.restore.container import DatabaseContainer
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import Plan, RefusedError, Wanted
 from backup.restore.planning.target import TargetKind
-from backup.restore.recorded import Doing, Scene, Settled, run_recorded, settle_cut_off
+from backup.restore.recorded import Doing, Settled, run_recorded, settle_cut_off
+from backup.restore.scene import Scene
 from backup.restore.swap import journal_file
 from backup.restore.swap.switch import Switch
 from backup.signals import stop_on_signals
@@ -99,12 +100,12 @@ def undo(options: Options) -> None:
         info = jobs.read_info(deployment)
         readable = tuple(repository.key for repository in info.repositories if repository.is_usable)
         way = transaction.Back(kept, branches.newest_timeline(info), readable, deployment.zone)
-        scene.write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore (undo)")
+        scene.log(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore (undo)")
         for name, text in way.described(deployment.config.restore_keep_previous_days):
-            scene.write(f"  {name:<11} {text}")
+            scene.log(f"  {name:<11} {text}")
         _ask("Put that database back?", confirmed=options.confirmed)
         stop_on_signals(deployment.stop)
-        switch = Switch(deployment, scene.container, scene.say, scene.write)
+        switch = Switch(scene)
         swap = transaction.way_back(deployment, way, in_place.restore_id(deployment.now()), scene.container)
         doing = Doing("undo", None, None, way.restored_to)
         run_recorded(scene, doing, lambda: transaction.restored(switch.finish(swap)))
@@ -150,7 +151,7 @@ def _operation(verb: str, options: Options) -> Iterator[Scene]:
     ):
         if verb != "cleanup":
             _require_no_peek(deployment)
-        yield Scene(deployment, container, write)
+        yield Scene(deployment, container, say=lambda step: write(f"==> {step}"), log=write)
 
 
 def _go_ahead(lock: Path, verb: str, options: Options, claim: ExitStack, holder: str) -> None:
@@ -179,7 +180,7 @@ def _carry_out(wanted: Wanted, options: Options) -> None:
         scene.container.condition()  # there must be one, before anything is done
         _ask("Overwrite the database?" if options.in_place else "Replace the database?", confirmed=options.confirmed)
         stop_on_signals(deployment.stop)
-        steps = in_place.InPlaceRestore(deployment, scene.container, say=scene.say, log=scene.write)
+        steps = in_place.InPlaceRestore(scene)
         cluster, must = info.cluster_of(made.backup), wanted.verb == "pitr"
         steps.settle(cluster, waits_for_archive=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
@@ -199,7 +200,7 @@ def _settled(scene: Scene, request: str, options: Options) -> Settled:
 
 def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> tuple[Plan, str]:
     """Make the plan and show it; return it, and what it brings back in words. Raises RefusedError."""
-    deployment, write = scene.deployment, scene.write
+    deployment, write = scene.deployment, scene.log
     made, known = choosing.planned(deployment, wanted, info)
     write(f"{deployment.now():%Y-%m-%d %H:%M:%S} UTC: restore ({wanted.verb})")
     mode: room.Mode = "in place" if options.in_place else "beside"
@@ -218,13 +219,13 @@ def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> t
 def _restored(scene: Scene, made: Plan, info: Info, options: Options, restored_to: str) -> in_place.Restored:
     deployment, restore_id = scene.deployment, in_place.restore_id(scene.deployment.now())
     if options.in_place:
-        steps = in_place.InPlaceRestore(deployment, scene.container, say=scene.say, log=scene.write)
+        steps = in_place.InPlaceRestore(scene)
         restored = steps.run(made, restore_id)
         aftercare.ask_for_backup(deployment)
         return restored
     of = info.cluster_of(made.backup)
     wish = transaction.Wish(made, of.system_id if of else None, branches.newest_timeline(info), options.check_indexes)
-    return transaction.BesideRestore(deployment, scene.container, scene.say, scene.write).run(wish, restore_id, restored_to)
+    return transaction.BesideRestore(scene).run(wish, restore_id, restored_to)
 
 
 def _looking(deployment: Deployment, info: Info, made: Plan) -> in_place.IsStored | None:

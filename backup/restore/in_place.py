@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import NoReturn
 
 from backup import jobs, pgbackrest, process, throttled
-from backup.deployment import Deployment
 from backup.emergency import lever, words
 from backup.ledger import timelines
 from backup.pgbackrest import Cluster
 from backup.postgres import DatabaseError, Server
 from backup.restore import tail
-from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
+from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError
 from backup.restore.planning.plan import Plan
+from backup.restore.scene import Scene
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit
@@ -74,18 +74,9 @@ class Restored:
 class InPlaceRestore:
     """One restore. The methods are its steps, in their order; `run` calls them."""
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        container: DatabaseContainer,
-        say: Callable[[str], None],
-        log: Callable[[str], None],
-    ) -> None:
-        """Take the doors, `say` for the operator's lines and `log` for pgbackrest's."""
-        self._deployment = deployment
-        self._container = container
-        self._say = say
-        self._log = log
+    def __init__(self, scene: Scene) -> None:
+        """Take the doors."""
+        self._scene = scene
 
     def settle(self, cluster: Cluster | None, *, waits_for_archive: bool, is_stored: IsStored | None = None) -> None:
         """Bring the running database's last WAL into the archive, so that as little as possible depends on the old disk.
@@ -96,65 +87,67 @@ class InPlaceRestore:
         read it; it is given when a repository is dead, because the server calls nothing archived then that has not reached
         all of them.
         """
-        if not self._container.condition().running:
-            self._say("the database is not running; what its WAL holds is kept and used as it is")
+        if not self._scene.container.condition().running:
+            self._scene.say("the database is not running; what its WAL holds is kept and used as it is")
             return
         try:
-            running = self._deployment.postgres.server().system_id
+            running = self._scene.deployment.postgres.server().system_id
             if cluster is not None and running != cluster.system_id:
-                self._say(f"the running database is another one (system identifier {running}) than the backup is of")
+                self._scene.say(f"the running database is another one (system identifier {running}) than the backup is of")
                 return
-            pulled = lever.read(self._deployment.postgres.archive_command())
+            pulled = lever.read(self._scene.deployment.postgres.archive_command())
             if pulled is not None:  # whatever it says to be archived is in no archive
-                self._say(f"a WAL emergency is on since {words.utc(pulled.since)}: the last WAL is NOT archived")
+                self._scene.say(f"a WAL emergency is on since {words.utc(pulled.since)}: the last WAL is NOT archived")
                 return
             # Recovery begins at a checkpoint: without a late one, all that the proof replays is replayed again while the
             # database is away.
-            self._deployment.postgres.checkpoint()
-            segment = self._deployment.postgres.switch_wal()
+            self._scene.deployment.postgres.checkpoint()
+            segment = self._scene.deployment.postgres.switch_wal()
             arrived = self._wait_until_archived(segment, is_stored, must=waits_for_archive)
         except DatabaseError as error:
-            self._say(f"the database cannot be asked to archive its last WAL ({error.message})")
+            self._scene.say(f"the database cannot be asked to archive its last WAL ({error.message})")
             return
-        self._say(f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}")
+        self._scene.say(
+            f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}"
+        )
 
     def _wait_until_archived(self, segment: str, is_stored: IsStored | None, *, must: bool) -> bool:
         """Wait for a segment; with a dead repository only as long as it must be: it is on the database's disk anyway."""
         with_a_dead_one = DEAD_PATIENCE_SECONDS if must else 0.0
         deadline = time.monotonic() + (ARCHIVE_PATIENCE_SECONDS if is_stored is None else with_a_dead_one)
         while True:
-            last = self._deployment.postgres.archiver().last_archived_wal
+            last = self._scene.deployment.postgres.archiver().last_archived_wal
             if (last and last[:24] >= segment) or (is_stored is not None and is_stored(segment)):
                 return True
-            if time.monotonic() >= deadline or self._deployment.stop.wait(
+            if time.monotonic() >= deadline or self._scene.deployment.stop.wait(
                 POLL_SECONDS if is_stored is None else LOOK_SECONDS
             ):
                 return False
 
     def run(self, plan: Plan, restore_id: str) -> Restored:
         """Stop the database, restore it, start it, wait until it is open."""
-        self._say(f"stopping {self._container.name}")
+        self._scene.say(f"stopping {self._scene.container.name}")
         began = time.monotonic()
         # The server's last act is to wait for its archiver, which waits for a dead repository; its WAL is kept below.
-        is_whole = not plan.repositories or len(plan.repositories) >= len(self._deployment.config.repositories)
-        self._container.stop(STOP_TIMEOUT_SECONDS if is_whole else DEAD_STOP_SECONDS)
+        is_whole = not plan.repositories or len(plan.repositories) >= len(self._scene.deployment.config.repositories)
+        self._scene.container.stop(STOP_TIMEOUT_SECONDS if is_whole else DEAD_STOP_SECONDS)
         try:
             self._keep_old_wal(restore_id)
             self._restore_files(plan, restore_id)
             fed = self._feed_tail(plan)
             since = time.time()
-            self._say(f"starting {self._container.name}; it recovers now")
-            server = self._wait_until_open(self._container.start(), since)
+            self._scene.say(f"starting {self._scene.container.name}; it recovers now")
+            server = self._wait_until_open(self._scene.container.start(), since)
         except ContainerError as error:
-            raise IncompleteError(error.message, f"start it by hand: docker start {self._container.name}") from error
+            raise IncompleteError(error.message, f"start it by hand: docker start {self._scene.container.name}") from error
         downtime = time.monotonic() - began
         if fed:
             self._hand_over(server)
-        kept = tail.drop(tail.kept_directories(self._deployment.volumes.database), replayed=plan.keeps_tail)
+        kept = tail.drop(tail.kept_directories(self._scene.deployment.volumes.database), replayed=plan.keeps_tail)
         return Restored(server, self._last_transaction(since), fed, tuple(str(path) for path in kept), downtime)
 
     def _keep_old_wal(self, restore_id: str) -> None:
-        volumes = self._deployment.volumes
+        volumes = self._scene.deployment.volumes
         try:
             tail.keep(volumes.database, volumes.pgdata, restore_id, stopped_cleanly=self._stopped_cleanly())
         except OSError as error:
@@ -168,22 +161,24 @@ class InPlaceRestore:
 
     def _control(self, what: str) -> str:
         """Return a line of the control file, or nothing when there is none."""
-        answer = process.capture(("pg_controldata", str(self._deployment.volumes.pgdata)), CONTROL_FILE_TIMEOUT_SECONDS)
+        answer = process.capture(
+            ("pg_controldata", str(self._scene.deployment.volumes.pgdata)), CONTROL_FILE_TIMEOUT_SECONDS
+        )
         lines = answer.stdout.decode("utf-8", "replace").splitlines()
         return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(f"{what}:")), "")
 
     def _restore_files(self, plan: Plan, restore_id: str) -> None:
-        pgdata = self._deployment.volumes.pgdata
+        pgdata = self._scene.deployment.volumes.pgdata
         pgdata.mkdir(mode=0o700, exist_ok=True)
         # Docker has just proven that the container is down, so a pid file is a leftover of a killed server; pgbackrest
         # only looks whether it exists.
         (pgdata / "postmaster.pid").unlink(missing_ok=True)
         before = tail.fingerprint(pgdata)
-        self._say(f"restoring backup {plan.backup.label}")
-        limits = process.Limits(self._deployment.stop, RESTORE_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
-        finished = throttled.run(self._restore_argv(plan), self._log, limits)
+        self._scene.say(f"restoring backup {plan.backup.label}")
+        limits = process.Limits(self._scene.deployment.stop, RESTORE_DEADLINE_SECONDS, jobs.GRACE_SECONDS)
+        finished = throttled.run(self._restore_argv(plan), self._scene.log, limits)
         if finished.ok:
-            self._say(f"files restored in {finished.seconds:.1f} s")
+            self._scene.say(f"files restored in {finished.seconds:.1f} s")
             return
         meaning = pgbackrest.meaning(finished.exit_code)
         message = f"restore: pgbackrest exit code {finished.exit_code} ({meaning.name}){jobs.error_line(finished.tail)}"
@@ -193,7 +188,7 @@ class InPlaceRestore:
 
     def _restore_argv(self, plan: Plan) -> pgbackrest.Argv:
         return pgbackrest.restore_in_place(
-            self._deployment.config.stanza,
+            self._scene.deployment.config.stanza,
             plan.backup.repo,
             plan.backup.label,
             plan.target,
@@ -201,23 +196,23 @@ class InPlaceRestore:
         )
 
     def _start_old_again(self, restore_id: str, message: str, hint: str) -> NoReturn:
-        tail.forget(self._deployment.volumes.database, restore_id)
-        self._say(f"starting {self._container.name} with the old data")
-        self._wait_until_open(self._container.start(), time.time())
+        tail.forget(self._scene.deployment.volumes.database, restore_id)
+        self._scene.say(f"starting {self._scene.container.name} with the old data")
+        self._wait_until_open(self._scene.container.start(), time.time())
         raise UndoneError(message, hint)
 
     def _feed_tail(self, plan: Plan) -> int:
         if not plan.keeps_tail:
             return 0
-        volumes, system_id = self._deployment.volumes, self._control("Database system identifier")
+        volumes, system_id = self._scene.deployment.volumes, self._control("Database system identifier")
         fed = tail.feed(tail.kept_directories(volumes.database), volumes.pgdata, int(system_id) if system_id else None)
         if fed:
-            self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
+            self._scene.say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed
 
     def _hand_over(self, server: Server) -> None:
         """Let the database archive what recovery has replayed and no repository has: the way to the new timeline."""
-        volumes, name = self._deployment.volumes, f"{server.timeline:08X}.history"
+        volumes, name = self._scene.deployment.volumes, f"{server.timeline:08X}.history"
         try:
             branch = timelines.parse_history(name, (volumes.pgdata / "pg_wal" / name).read_text("ascii"))
             segments = [each for kept in tail.kept_directories(volumes.database) for each in tail.unarchived(kept)]
@@ -225,15 +220,17 @@ class InPlaceRestore:
         except FileNotFoundError:  # no fork: the timeline goes on
             return
         except (OSError, ValueError) as error:
-            self._say(f"the replayed WAL cannot be given to the archive ({error}); only a new full backup leads past it")
+            self._scene.say(
+                f"the replayed WAL cannot be given to the archive ({error}); only a new full backup leads past it"
+            )
             return
         if count:
-            self._say(f"{count} of them are given to the archive now")
+            self._scene.say(f"{count} of them are given to the archive now")
 
     def _wait_until_open(self, started: Condition, since: float) -> Server:
         told_at = time.monotonic()
-        while not self._deployment.stop.wait(POLL_SECONDS):
-            condition = self._container.condition()
+        while not self._scene.deployment.stop.wait(POLL_SECONDS):
+            condition = self._scene.container.condition()
             if not condition.running or condition.life != started.life:
                 self._give_up(since)
             server = self._server()
@@ -241,7 +238,7 @@ class InPlaceRestore:
                 return server
             if time.monotonic() - told_at > PROGRESS_SECONDS:
                 told_at = time.monotonic()
-                self._say("still recovering")
+                self._scene.say("still recovering")
         raise IncompleteError(
             "stopped waiting for the end of recovery, which goes on by itself",
             "watch it with `make status` and `make logs`",
@@ -249,24 +246,24 @@ class InPlaceRestore:
 
     def _server(self) -> Server | None:
         try:
-            return self._deployment.postgres.server()
+            return self._scene.deployment.postgres.server()
         except DatabaseError:
             return None
 
     def _give_up(self, since: float) -> None:
-        lines = self._container.last_lines(since)
+        lines = self._scene.container.last_lines(since)
         try:
-            self._container.stop()
+            self._scene.container.stop()
         except ContainerError as error:
-            self._say(str(error))
+            self._scene.say(str(error))
         for line in lines[-15:]:
-            self._log(f"postgres: {line}")
-        raise IncompleteError(*diagnosis(lines, self._container.name))
+            self._scene.log(f"postgres: {line}")
+        raise IncompleteError(*diagnosis(lines, self._scene.container.name))
 
     def _last_transaction(self, since: float) -> str | None:
         marker = "last completed transaction was at log time "
         return next(
-            (line.split(marker, 1)[1] for line in reversed(self._container.last_lines(since, 2000)) if marker in line),
+            (line.split(marker, 1)[1] for line in reversed(self._scene.container.last_lines(since, 2000)) if marker in line),
             None,
         )
 

@@ -15,8 +15,8 @@ from backup.notice import Fact, Notice
 from backup.pgbackrest import Info
 from backup.postgres import Server
 from backup.restore import transaction
-from backup.restore.container import DatabaseContainer
 from backup.restore.in_place import Restored
+from backup.restore.scene import Scene
 from backup.restore.swap import journal_file
 from backup.restore.swap.journal import Swap
 from backup.restore.swap.switch import Switch
@@ -29,19 +29,6 @@ UNDO: Final = "undo it with `make restore-undo`"
 NEXT: Final = "Next: a backup of the restored database is taken by the supervisor now; see `make status`"
 
 Settled = Literal["nothing", "finished", "reverted"]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What a restore has in its hands while it holds the lock; `write` goes into its log file, too."""
-
-    deployment: Deployment
-    container: DatabaseContainer
-    write: Callable[[str], None]
-
-    def say(self, line: str) -> None:
-        """Tell the operator a step."""
-        self.write(f"==> {line}")
 
 
 @dataclass(frozen=True)
@@ -136,7 +123,7 @@ def settle_cut_off(scene: Scene, request: str, ask: Callable[[str], None]) -> Se
     if swap is None:
         return "nothing"
     ask(f"Restore {swap.id} ({swap.verb}) was cut off. Go on from there?")
-    switch = Switch(scene.deployment, scene.container, scene.say, scene.write)
+    switch = Switch(scene)
 
     def act() -> Restored:
         done = switch.resume(same_request=swap.request == request)

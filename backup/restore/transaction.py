@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn
@@ -15,6 +14,7 @@ from backup.restore.beside.proof import UnprovenError, control
 from backup.restore.container import DatabaseContainer
 from backup.restore.in_place import Restored
 from backup.restore.planning.plan import Plan, RefusedError
+from backup.restore.scene import Scene
 from backup.restore.swap import journal, journal_file
 from backup.restore.swap.journal import Kept, Swap
 from backup.restore.swap.switch import Accepted, PutBackError, Switch, newest_history
@@ -34,26 +34,18 @@ class Wish:
 class BesideRestore:
     """One restore beside; `run` is all of it."""
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        container: DatabaseContainer,
-        say: Callable[[str], None],
-        log: Callable[[str], None],
-    ) -> None:
-        """Take the doors, `say` for the operator's lines and `log` for those of the programs."""
-        self._deployment = deployment
-        self._say = say
-        self._container = container
-        self._volume = deployment.volumes.database
-        self._switch = Switch(deployment, container, say, log)
-        self._side = SideRestore(deployment, say, log)
+    def __init__(self, scene: Scene) -> None:
+        """Take the doors."""
+        self._scene = scene
+        self._volume = scene.deployment.volumes.database
+        self._switch = Switch(scene)
+        self._side = SideRestore(scene.deployment, scene.say, scene.log)
 
     def run(self, wish: Wish, restore_id: str, restored_to: str) -> Restored:
         """Build, prove, swap. Raises PutBackError when the old database stays or is back, IncompleteError otherwise."""
         plan = wish.plan
         order = Order(plan, restore_id, wish.system_id, wish.check_indexes)
-        was_running = self._container.condition().running
+        was_running = self._scene.container.condition().running
         swap = Swap(
             id=restore_id,
             verb=plan.wanted.verb,
@@ -63,7 +55,7 @@ class BesideRestore:
             outgoing=journal.previous_name(restore_id),
             had_data=journal_file.has_entries(self._volume / "data"),
             was_running=was_running,
-            began=self._deployment.now().timestamp(),
+            began=self._scene.deployment.now().timestamp(),
             keeps_tail=order.takes_tail,
             keeps_all=plan.keeps_tail,
             repositories=plan.repositories,
@@ -80,7 +72,7 @@ class BesideRestore:
         return restored(self._switch.finish(ready))
 
     def _undo(self, swap: Swap, error: ProductError | OSError) -> NoReturn:
-        self._say("removing what was restored beside")
+        self._scene.say("removing what was restored beside")
         self._switch.revert(swap)
         message = getattr(error, "message", "") or f"restore: {error}"
         hint = error.hint if isinstance(error, ProductError) else "check the database's volume"

@@ -17,6 +17,7 @@ from backup.ledger.wal import parse_lsn
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
 from backup.restore.planning import choosing, knowledge
 from backup.restore.planning.plan import STOP_PRECISION, RefusedError, Wanted
+from backup.restore.scene import Scene
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 
 
@@ -33,7 +34,7 @@ def restore(site: Site, wanted: Wanted, number: int = 1) -> Restored:
     """Do what the command does, with the site's server in the place of the container."""
     with site.deployment() as deployment:
         server = LocalServer(site, {"RESTORE_COMMAND_ATTEMPTS": "1"})
-        steps = InPlaceRestore(deployment, server, print, lambda _line: None)
+        steps = InPlaceRestore(Scene(deployment, server, print, lambda _line: None))
         info = jobs.read_info(deployment)
         steps.settle(info.present_cluster(1), waits_for_archive=wanted.verb == "pitr")
         plan, _ = choosing.planned(deployment, wanted, jobs.read_info(deployment), settled=True)
@@ -173,7 +174,7 @@ def test_a_restore_that_pgbackrest_refuses_leaves_the_old_database_running(encry
     manifest = next(encrypted.repository.rglob("*F/backup.manifest"))
     with encrypted.deployment() as deployment:
         server = LocalServer(encrypted)
-        steps = InPlaceRestore(deployment, server, print, lambda _line: None)
+        steps = InPlaceRestore(Scene(deployment, server, print, lambda _line: None))
         plan, _ = choosing.planned(deployment, Wanted("latest"), jobs.read_info(deployment))
         manifest.chmod(0)
         manifest.with_name("backup.manifest.copy").chmod(0)

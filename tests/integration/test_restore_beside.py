@@ -22,6 +22,7 @@ from backup.restore.container import Condition
 from backup.restore.in_place import InPlaceRestore, Restored
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import STOP_PRECISION, Wanted
+from backup.restore.scene import Scene
 from backup.restore.swap.switch import PutBackError, Switch
 from backup.restore.transaction import Back, BesideRestore, Wish
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
@@ -42,14 +43,14 @@ def restore(site: Site, wanted: Wanted, number: int = 1, *, check_indexes: bool 
     with site.deployment() as deployment:
         server = LocalServer(site, {"RESTORE_COMMAND_ATTEMPTS": "1"})
         info = jobs.read_info(deployment)
-        steps = InPlaceRestore(deployment, server, print, lambda _line: None)
+        steps = InPlaceRestore(Scene(deployment, server, print, lambda _line: None))
         steps.settle(info.present_cluster(1), waits_for_archive=wanted.verb == "pitr")
         info = jobs.read_info(deployment)
         plan, _ = choosing.planned(deployment, wanted, info, settled=True)
         of = info.cluster_of(plan.backup)
         assert of is not None
         wish = Wish(plan, of.system_id, branches.newest_timeline(info), check_indexes)
-        return BesideRestore(deployment, server, print, print).run(wish, f"20260304-12000{number}", "a test")
+        return BesideRestore(Scene(deployment, server, print, print)).run(wish, f"20260304-12000{number}", "a test")
 
 
 def undo(site: Site, number: int) -> Restored:
@@ -58,7 +59,7 @@ def undo(site: Site, number: int) -> Restored:
         kept = transaction.undoable(deployment, aftercare.kept_clusters(site.volume))
         newest = branches.newest_timeline(jobs.read_info(deployment))
         swap = transaction.way_back(deployment, Back(kept, newest, (1,), deployment.zone), f"20260304-12000{number}", server)
-        return transaction.restored(Switch(deployment, server, print, print).finish(swap))
+        return transaction.restored(Switch(Scene(deployment, server, print, print)).finish(swap))
 
 
 def fill(site: Site, count: int) -> None:

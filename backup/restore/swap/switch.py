@@ -16,14 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from backup.deployment import Deployment
 from backup.ledger import timelines, wal
 from backup.postgres import DatabaseError, Server
 from backup.restore import aftercare, settings, tail
 from backup.restore.beside.engine import restore_command
 from backup.restore.beside.proof import control
-from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError, DatabaseContainer
+from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError
 from backup.restore.in_place import DEAD_STOP_SECONDS, POLL_SECONDS, PROGRESS_SECONDS, IncompleteError, diagnosis
+from backup.restore.scene import Scene
 from backup.restore.swap import journal, journal_file
 from backup.restore.swap.journal import Effect, Kept, Swap, Way
 from backup.state.store import StoreError
@@ -65,20 +65,11 @@ class Accepted:
 class Switch:
     """One swap, begun or taken up again."""
 
-    def __init__(
-        self,
-        deployment: Deployment,
-        container: DatabaseContainer,
-        say: Callable[[str], None],
-        log: Callable[[str], None],
-    ) -> None:
-        """Take the doors, `say` for the operator's lines and `log` for the server's."""
-        self._deployment = deployment
-        self._container = container
-        self._say = say
-        self._log = log
-        self._volume = deployment.volumes.database
-        self._pause = deployment.stop
+    def __init__(self, scene: Scene) -> None:
+        """Take the doors."""
+        self._scene = scene
+        self._volume = scene.deployment.volumes.database
+        self._pause = scene.deployment.stop
         self._started: Condition | None = None
         self._since = time.time()
         self._fed = 0
@@ -124,7 +115,9 @@ class Switch:
             names = f"data, {swap.incoming} and {swap.outgoing}"
             raise IncompleteError(f"a swap was cut off, and {names} are not where it has put them", GO_ON)
         way = journal.way(swap, where, same_request=same_request, promoted=self._is_promoted(swap, self._volume / "data"))
-        self._say(f"restore {swap.id} ({swap.verb}) was cut off; it is {'finished' if way == 'finish' else 'reverted'} now")
+        self._scene.say(
+            f"restore {swap.id} ({swap.verb}) was cut off; it is {'finished' if way == 'finish' else 'reverted'} now"
+        )
         if way == "finish":
             return swap, self.finish(swap)
         self.revert(swap)
@@ -140,7 +133,7 @@ class Switch:
         return journal_file.load(self._volume).swap or swap
 
     def _put_back_after(self, swap: Swap, message: str, hint: str) -> None:
-        self._say(f"{message}; the old database is put back")
+        self._scene.say(f"{message}; the old database is put back")
         self.revert(swap)
         runs = "runs again" if swap.was_running else "is as it was, stopped"
         what = f"the old database {runs}" if swap.had_data else "there is no database, as before"
@@ -168,13 +161,13 @@ class Switch:
         forwards = swap.step == "swapping"
         if forwards and swap.was_running:
             try:
-                self._deployment.postgres.checkpoint()  # so that little is left to write while it is down
+                self._scene.deployment.postgres.checkpoint()  # so that little is left to write while it is down
             except DatabaseError as error:
-                self._say(f"no checkpoint before the stop ({error.message})")
-            self._say(f"stopping {self._container.name}")
+                self._scene.say(f"no checkpoint before the stop ({error.message})")
+            self._scene.say(f"stopping {self._scene.container.name}")
         # The server's last act is to wait for its archiver, which waits for a dead repository.
-        is_whole = not swap.repositories or len(swap.repositories) >= len(self._deployment.config.repositories)
-        self._container.stop(STOP_TIMEOUT_SECONDS if is_whole and forwards else DEAD_STOP_SECONDS)
+        is_whole = not swap.repositories or len(swap.repositories) >= len(self._scene.deployment.config.repositories)
+        self._scene.container.stop(STOP_TIMEOUT_SECONDS if is_whole and forwards else DEAD_STOP_SECONDS)
 
     def _prepare(self, swap: Swap) -> None:
         """Give the incoming cluster what only the old one has, and the settings of its life in its place."""
@@ -195,7 +188,7 @@ class Switch:
             fed += tail.feed((pgdata / "pg_wal",), incoming, system_id, stopped_cleanly=_stopped_cleanly(pgdata))
         journal_file.sync_directory(incoming / "pg_wal")
         if fed:
-            self._say(f"{fed} WAL segments that never reached the archive are given to recovery")
+            self._scene.say(f"{fed} WAL segments that never reached the archive are given to recovery")
         return fed
 
     def _recover_again(self, directory: Path, swap: Swap) -> None:
@@ -228,7 +221,7 @@ class Switch:
     def _put_back(self, swap: Swap) -> None:
         outgoing = self._volume / swap.outgoing
         if self._is_promoted(swap, self._volume / swap.incoming) and _is_cluster(outgoing):
-            self._say("the new cluster has begun a timeline, so the old one begins another one")
+            self._scene.say("the new cluster has begun a timeline, so the old one begins another one")
             self._recover_again(outgoing, swap)
         else:
             (outgoing / "postmaster.pid").unlink(missing_ok=True)
@@ -240,17 +233,19 @@ class Switch:
 
     def _start(self, swap: Swap) -> None:
         self._since = time.time()
-        self._say(f"starting {self._container.name} with the {'restored' if swap.is_restore else 'kept'} cluster")
-        self._started = self._container.start()
+        self._scene.say(
+            f"starting {self._scene.container.name} with the {'restored' if swap.is_restore else 'kept'} cluster"
+        )
+        self._started = self._scene.container.start()
 
     def _start_old(self, swap: Swap) -> None:
         if not swap.was_running:
             return
-        if swap.stopped is None and self._container.condition().running:
+        if swap.stopped is None and self._scene.container.condition().running:
             return  # it never stopped
         self._since = time.time()
-        self._say(f"starting {self._container.name} with the old database")
-        self._started = self._container.start()
+        self._scene.say(f"starting {self._scene.container.name} with the old database")
+        self._started = self._scene.container.start()
         if swap.had_data and _is_cluster(self._volume / "data"):
             self._wait_until_open()
 
@@ -294,11 +289,11 @@ class Switch:
         kept: tuple[Path, ...] = ()
         last: str | None = None
         try:
-            last = _last_transaction(self._container.last_lines(self._since, 2000))
+            last = _last_transaction(self._scene.container.last_lines(self._since, 2000))
             kept = tail.drop(tail.kept_directories(self._volume), replayed=swap.keeps_all)
-            aftercare.ask_for_backup(self._deployment)
+            aftercare.ask_for_backup(self._scene.deployment)
         except (ContainerError, OSError, StoreError) as error:
-            self._say(f"the swap is done, but not all that comes after it ({error}): take a backup, make backup")
+            self._scene.say(f"the swap is done, but not all that comes after it ({error}): take a backup, make backup")
         self._accepted = Accepted(server, downtime, self._fed, handed_over, last, tuple(str(path) for path in kept))
         try:
             present = replace(journal_file.load(self._volume), swap=None)
@@ -308,7 +303,7 @@ class Switch:
                 present = present.keeping(Kept(swap.outgoing, time.time(), swap.verb))
             journal_file.save(self._volume, present)
         except journal_file.JournalError as error:
-            self._say(f"the swap is done, but its journal cannot be closed ({error.message}): {GO_ON}")
+            self._scene.say(f"the swap is done, but its journal cannot be closed ({error.message}): {GO_ON}")
 
     def _hand_over(self, swap: Swap, branch: timelines.Branch, server: Server) -> int:
         """Let the database archive what recovery has replayed and no repository has: the way to the new timeline."""
@@ -321,34 +316,36 @@ class Switch:
                 segments += tail.unarchived(outgoing / "pg_wal", stopped_cleanly=_stopped_cleanly(outgoing))
             count = tail.hand_over(segments, self._volume / "data", branch, server.system_id)
         except OSError as error:
-            self._say(f"the replayed WAL cannot be given to the archive ({error}); only a new full backup leads past it")
+            self._scene.say(
+                f"the replayed WAL cannot be given to the archive ({error}); only a new full backup leads past it"
+            )
             return 0
         if count:
-            self._say(f"{count} WAL segments that only the old database had are given to the archive now")
+            self._scene.say(f"{count} WAL segments that only the old database had are given to the archive now")
         return count
 
     def _wait_until_open(self) -> Server:
         told_at = time.monotonic()
-        started = self._started or self._container.condition()
+        started = self._started or self._scene.container.condition()
         while not self._pause.wait(POLL_SECONDS):
-            condition = self._container.condition()
+            condition = self._scene.container.condition()
             if not condition.running or condition.life != started.life:
                 self._give_up()
             try:
-                server = self._deployment.postgres.server()
+                server = self._scene.deployment.postgres.server()
                 if not server.in_recovery:
                     return server
             except DatabaseError:
                 pass
             if time.monotonic() - told_at > PROGRESS_SECONDS:
                 told_at = time.monotonic()
-                self._say("still recovering")
+                self._scene.say("still recovering")
                 self._require_archive()
         raise FailedError("stopped on request", hint="run it again when it suits")
 
     def _require_archive(self) -> None:
         """Do not wait as long as the restore_command does while there is an old database that could serve."""
-        if self._is_reverting or not any(_FETCH_FAILED in line for line in self._container.last_lines(self._since)):
+        if self._is_reverting or not any(_FETCH_FAILED in line for line in self._scene.container.last_lines(self._since)):
             return
         raise FailedError(
             "recovery: the repository, which could be read for the proof, cannot be read now",
@@ -356,10 +353,10 @@ class Switch:
         )
 
     def _give_up(self) -> None:
-        lines = self._container.last_lines(self._since)
+        lines = self._scene.container.last_lines(self._since)
         for line in lines[-15:]:
-            self._log(f"postgres: {line}")
-        message, hint = diagnosis(lines, self._container.name)
+            self._scene.log(f"postgres: {line}")
+        message, hint = diagnosis(lines, self._scene.container.name)
         raise FailedError(message, hint=hint)
 
     def _is_promoted(self, swap: Swap, directory: Path) -> bool:

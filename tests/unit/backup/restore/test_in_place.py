@@ -13,6 +13,7 @@ from backup.restore import in_place, tail
 from backup.restore.container import ContainerError
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
 from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.scene import Scene as Doors
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     NOON,
@@ -44,7 +45,7 @@ class Scene:
         self.container = FakeContainer()
         self.said: list[str] = []
         self.logged: list[str] = []
-        self.steps = InPlaceRestore(world.deployment, self.container, self.said.append, self.logged.append)
+        self.steps = InPlaceRestore(Doors(world.deployment, self.container, self.said.append, self.logged.append))
         wal = self.pgdata / "pg_wal"
         (wal / "archive_status").mkdir(parents=True)
         (wal / CURRENT).write_bytes(ONLY_COPY)

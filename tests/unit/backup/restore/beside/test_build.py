@@ -19,6 +19,7 @@ from backup.restore.beside.engine import Beside, Source
 from backup.restore.beside.proof import Case, Proven, UnprovenError, Visit
 from backup.restore.in_place import Restored
 from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.scene import Scene as Doors
 from backup.restore.swap import journal_file
 from backup.restore.swap.journal import Journal
 from backup.restore.swap.switch import PutBackError
@@ -117,7 +118,7 @@ def restored_files(scene: Scene) -> None:
 
 def run(scene: Scene, plan: Plan = LATEST, reply: Reply | None = None) -> Restored:
     scene.engine.script(reply or Reply(does=lambda: restored_files(scene)))
-    steps = BesideRestore(scene.world.deployment, scene.container, scene.said.append, scene.said.append)
+    steps = BesideRestore(Doors(scene.world.deployment, scene.container, scene.said.append, scene.said.append))
     return steps.run(Wish(plan, SYSTEM_ID, 1), ID, "the latest state")
 
 

@@ -9,6 +9,7 @@ import pytest
 from backup.ledger.wal import parse_lsn
 from backup.restore import aftercare
 from backup.restore.in_place import IncompleteError
+from backup.restore.scene import Scene as Doors
 from backup.restore.swap import journal, journal_file, switch
 from backup.restore.swap.journal import Journal, Kept, Swap
 from backup.restore.swap.switch import Accepted, PutBackError, Switch
@@ -63,7 +64,7 @@ class Scene:
         return made
 
     def switch(self) -> Switch:
-        return Switch(self.world.deployment, self.container, self.said.append, self.said.append)
+        return Switch(Doors(self.world.deployment, self.container, self.said.append, self.said.append))
 
     def who(self, name: str = "data") -> str | None:
         file = self.volume / name / "who"
