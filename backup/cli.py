@@ -24,7 +24,7 @@ _LOADED_WHEN_ASKED_FOR: Final = {
     "restore": ("backup.restore.command", "restore"),
     "restore-point": ("backup.restore.point_command", "restore_point"),
     "retention": ("backup.commands.listing", "show_retention"),
-    "schedule": ("backup.schedule_command", "show"),
+    "schedule": ("backup.due.schedule_command", "show"),
     "stanza-upgrade": ("backup.commands.adopting", "stanza_upgrade"),
     "status": ("backup.commands.looking", "show_status"),
     "storage-check": ("backup.commands.storing", "storage_check"),

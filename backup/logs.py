@@ -22,7 +22,7 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, WrappedLogger
 
-from backup.progress import Progress, shorten
+from backup.taking.progress import Progress, shorten
 from contract import events
 from contract.supervisor import LogFormat
 

@@ -15,7 +15,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from backup import merging, pgbackrest, process
+from backup import pgbackrest, process
+from backup.keeping import merging
 from backup.storage import trouble
 from backup.storage.place import Place
 from contract import paths

@@ -87,7 +87,7 @@ def meaning(exit_code: int) -> Meaning:
 
 # What is read from these commands must be said, whatever PGBACKREST_LOG_LEVEL_CONSOLE asks for.
 _TOLD: Final = "--log-level-console=info"
-_PROGRESS: Final = "--log-level-console=detail"  # names every file with its share; see backup.progress
+_PROGRESS: Final = "--log-level-console=detail"  # names every file with its share; see backup.taking.progress
 
 
 def _command(stanza: str, verb: str, *options: str) -> Argv:
@@ -99,7 +99,7 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotati
 
     Nothing expires with it: pgbackrest would count a backup with page checksum errors among those to keep, and two of
     them with a retention of two have removed every good one (seen with 2.55.1). Without `warnings` it tells errors only,
-    and nothing else is even worded; see `backup.attempts`.
+    and nothing else is even worded; see `backup.taking.attempts`.
     """
     told = (_TOLD,) if warnings else ("--log-level-console=error", "--log-level-stderr=off", "--log-level-file=off")
     noted = (f"--annotation={name}={value}" for name, value in annotations)
@@ -109,7 +109,7 @@ def backup(stanza: str, repo: int, kind: str, *, warnings: bool = True, annotati
 def stanza_create(stanza: str, include: str | None = None) -> Argv:
     """Return the command that creates the stanza in every repository, or in those of `include`; it may be repeated.
 
-    It accepts no `--repo`; `include` is a directory with a configuration of only some of them, see `backup.subset`.
+    It accepts no `--repo`; `include` is a directory with a configuration of only some of them, see `backup.keeping.subset`.
     """
     return _command(stanza, "stanza-create", *((f"--config-include-path={include}",) if include else ()), _TOLD)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from backup import adopt as adoption
-from backup import cluster, logs
+from backup import logs
 from backup.commands import opening
 from backup.deployment import Deployment
+from backup.ownership import adopt as adoption
+from backup.ownership import cluster
 from contract.errors import ProductError
 from contract.exits import Exit
 

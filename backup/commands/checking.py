@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from backup import checks, report, repository_key
 from backup.commands import opening
 from backup.deployment import Deployment
+from backup.ownership import repository_key
+from backup.showing import checks, report
 from contract.errors import ProductError
 from contract.exits import Exit
 

@@ -7,11 +7,13 @@ import sys
 
 import click
 
-from backup import jobs, report, retention
 from backup.deployment import Deployment
 from backup.emergency import gap
+from backup.keeping import retention
 from backup.postgres import DatabaseError
+from backup.showing import report
 from backup.state.gaps import Gaps
+from backup.taking import jobs
 from contract.exits import Exit
 
 

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from backup import report, runs, screen, status
 from backup.deployment import Deployment
+from backup.showing import report, runs, screen, status
 from backup.state.gaps import Gaps
 from contract.exits import Exit
 

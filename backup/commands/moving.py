@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from backup import logs, report
+from backup import logs
 from backup.commands import opening
 from backup.deployment import Deployment
 from backup.moving import addition, retire
+from backup.showing import report
 from contract.errors import ProductError
 from contract.exits import Exit
 

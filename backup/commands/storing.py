@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from backup import report
 from backup.deployment import load_config, require_backups, utc_now
+from backup.showing import report
 from backup.storage import candidate, published, table
 from backup.storage.examine import examine
 from backup.storage.step import Examination

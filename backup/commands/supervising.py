@@ -7,9 +7,9 @@ import sys
 import click
 
 from backup import logs
-from backup import supervise as loop
 from backup.commands import opening
 from backup.deployment import BackupsOffError, ConfigurationError, Volumes, load_config
+from backup.supervision import supervise as loop
 from contract import events
 from contract.exits import Exit
 from contract.supervisor import LogFormat

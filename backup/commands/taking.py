@@ -6,10 +6,11 @@ import time
 
 import click
 
-from backup import health, jobs, logs, summary
+from backup import health, logs
 from backup.commands import opening
 from backup.deployment import Deployment
-from backup.jobs import BackupRequest
+from backup.taking import jobs, summary
+from backup.taking.jobs import BackupRequest
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import BackupType

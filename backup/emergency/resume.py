@@ -10,15 +10,17 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from backup import inventory, jobs, repository_key
 from backup.deployment import Deployment
 from backup.emergency import archive_end, begin, lever
 from backup.emergency.gap import Gap
 from backup.emergency.lever import Lever
-from backup.jobs import BackupRequest
-from backup.outcome import Outcome
-from backup.preflight import ANSWER_SECONDS, IO_SECONDS
+from backup.keeping import inventory
+from backup.ownership import repository_key
 from backup.state.gaps import Gaps
+from backup.taking import jobs
+from backup.taking.jobs import BackupRequest
+from backup.taking.outcome import Outcome
+from backup.taking.preflight import ANSWER_SECONDS, IO_SECONDS
 from contract.errors import ProductError
 from contract.exits import Exit
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from backup import survey
 from backup.deployment import Deployment
 from backup.emergency.plan import Situation, Standing
+from backup.keeping import survey
+from backup.keeping.survey import Answer
 from backup.postgres import DatabaseError
-from backup.survey import Answer
 from backup.watch import disks
 from backup.watch.look import look, volumes
 from backup.watch.readings import Sample, Volume, WalReading

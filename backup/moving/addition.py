@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from backup import evidence, inventory, jobs, losses, oplock, process, protection, reach, repository_key
+from backup import oplock, process
 from backup.deployment import Deployment
+from backup.keeping import inventory, losses, reach
 from backup.moving.retire import configured
-from backup.outcome import BackupRequest
+from backup.ownership import protection, repository_key
 from backup.pgbackrest import Backup, Info
 from backup.state.lost import Lost
+from backup.taking import evidence, jobs
+from backup.taking.outcome import BackupRequest
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import Repository

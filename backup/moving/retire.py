@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from backup import inventory, losses, protection, reach
 from backup.deployment import Deployment
+from backup.keeping import inventory, losses, reach
+from backup.keeping.policy import Window
 from backup.moving.retirement import Present, Retirement, judge
-from backup.policy import Window
+from backup.ownership import protection
 from backup.postgres import DatabaseError
 from backup.state.holdings import Holdings
 from backup.units import human_duration

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from backup import reach
+from backup.keeping import reach
+from backup.keeping.policy import Window
 from backup.pgbackrest import Backup, Info
-from backup.policy import Window
 from contract.supervisor import Repository
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from backup import jobs
 from backup.deployment import Deployment
 from backup.emergency import lever
 from backup.peek.moment import Chosen
 from backup.postgres import DatabaseError
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import Wanted
+from backup.taking import jobs
 from contract.errors import ProductError
 from contract.exits import Exit
 

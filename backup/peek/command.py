@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from backup import jobs, logs, process
+from backup import logs, process
 from backup.commands import opening
 from backup.deployment import Deployment
 from backup.peek import choosing, place, words
@@ -17,6 +17,7 @@ from backup.peek.place import READY, SCRATCH, SERVER, PeekError
 from backup.peek.standby import database
 from backup.peek.tables import Table
 from backup.restore import settings
+from backup.taking import jobs
 
 LONGEST_SECONDS: Final = 7 * 24 * 3600.0
 LIST_SECONDS: Final = 600.0

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from backup import jobs, pgbackrest, process, throttled
+from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.peek import words
 from backup.peek.ending import Ending
@@ -22,6 +22,7 @@ from backup.restore import settings
 from backup.restore.beside.build import Meter
 from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
 from backup.restore.beside.proof import Case, Proof, UnprovenError, Visit
+from backup.taking import jobs
 from contract.supervisor import Database
 
 DEADLINE_SECONDS: Final = 7 * 24 * 3600.0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from backup import jobs, pgbackrest, throttled
+from backup import pgbackrest, throttled
 from backup.ledger import archive as archives
 from backup.ledger import timelines, wal
 from backup.pgbackrest import ArchiveRange, Info
+from backup.taking import jobs
 
 TIMEOUT_SECONDS: Final = 60.0
 

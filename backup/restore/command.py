@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from backup import evidence, jobs, logs, oplock, pgbackrest, throttled
+from backup import logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
 from backup.peek import place
 from backup.pgbackrest import Info
@@ -28,6 +28,7 @@ from backup.restore.scene import Scene
 from backup.restore.swap import journal_file
 from backup.restore.swap.switch import Switch
 from backup.signals import stop_on_signals
+from backup.taking import evidence, jobs
 from contract.errors import ProductError
 from contract.exits import Exit
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NoReturn
 
-from backup import jobs, pgbackrest, process, throttled
+from backup import pgbackrest, process, throttled
 from backup.emergency import lever, words
 from backup.ledger import timelines
 from backup.pgbackrest import Cluster
@@ -21,6 +21,7 @@ from backup.restore import tail
 from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerError
 from backup.restore.planning.plan import Plan
 from backup.restore.scene import Scene
+from backup.taking import jobs
 from contract import paths
 from contract.errors import ProductError
 from contract.exits import Exit

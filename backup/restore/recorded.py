@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from backup import cluster, identity, jobs, report
 from backup.deployment import Deployment
 from backup.notice import Fact, Notice
+from backup.ownership import cluster, identity
 from backup.pgbackrest import Info
 from backup.postgres import Server
 from backup.restore import transaction
@@ -20,7 +20,9 @@ from backup.restore.scene import Scene
 from backup.restore.swap import journal_file
 from backup.restore.swap.journal import Swap
 from backup.restore.swap.switch import Switch
+from backup.showing import report
 from backup.state.history import Beginning, Ending, State
+from backup.taking import jobs
 from contract import events
 from contract.errors import ProductError
 from contract.exits import Exit

@@ -5,11 +5,11 @@ from __future__ import annotations
 from backup import logs, oplock
 from backup.deployment import Deployment
 from backup.notice import Notice
-from backup.outcome import Outcome
 from backup.restore import aftercare
 from backup.restore.aftercare import Verdict
 from backup.restore.swap import journal_file
 from backup.state.store import StoreError
+from backup.taking.outcome import Outcome
 from contract import events
 from contract.exits import Exit
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from backup import placement
+from backup.keeping import placement
 from backup.storage import directory, reach, through
 from backup.storage.published import Options
 from backup.storage.step import Examination, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from backup.report import foreign
+from backup.showing.report import foreign
 from backup.storage.step import Examination, Step
 
 _MARKS = {

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from backup import report
 from backup.deployment import Deployment
+from backup.showing import report
 from backup.watch.summary import summarize
 from backup.watch.table import table
 from contract.exits import Exit

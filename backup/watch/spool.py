@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from backup import placement
 from backup.deployment import Deployment
+from backup.keeping import placement
 from backup.watch.refusals import Refusals, names_of_errors, read
 
 _FIRST_READ: Final = 2

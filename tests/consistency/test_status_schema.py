@@ -11,8 +11,8 @@ from typing import Any
 
 import pydantic
 
-from backup import snapshot
-from backup.snapshot import Status
+from backup.showing import snapshot
+from backup.showing.snapshot import Status
 from tests.consistency.source import ROOT, rows
 
 FILE = ROOT / "docs/reference/status.schema.json"

@@ -16,7 +16,7 @@ from backup.cli import main
 main.get_command(click.Context(main), sys.argv[1])
 print(*sorted(sys.modules))
 """
-FOR_A_TERMINAL = {"rich", "pygments", "backup.report"}
+FOR_A_TERMINAL = {"rich", "pygments", "backup.showing.report"}
 FOR_RESTORES = {"docker", "requests", "backup.restore.command"}
 EVERYTHING = {"pydantic", "psycopg", "structlog", "asyncio", "http"}
 
@@ -25,8 +25,8 @@ EVERYTHING = {"pydantic", "psycopg", "structlog", "asyncio", "http"}
     ("verb", "not_loaded"),
     [
         ("supervise", {*FOR_A_TERMINAL, *FOR_RESTORES}),
-        ("status", {*FOR_RESTORES, "tenacity", "rich.traceback", "http", "backup.jobs"}),
-        ("history", {*FOR_RESTORES, "tenacity", "rich.traceback", "http", "backup.jobs"}),
+        ("status", {*FOR_RESTORES, "tenacity", "rich.traceback", "http", "backup.taking.jobs"}),
+        ("history", {*FOR_RESTORES, "tenacity", "rich.traceback", "http", "backup.taking.jobs"}),
         ("healthcheck", {*FOR_A_TERMINAL, *FOR_RESTORES, *EVERYTHING}),
     ],
 )

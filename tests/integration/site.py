@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from backup import jobs, process
+from backup import process
 from backup.deployment import Deployment, Volumes
-from backup.jobs import BackupRequest, Outcome
 from backup.postgres import Postgres
 from backup.restore.container import Condition, DatabaseContainer
 from backup.state.store import Store
+from backup.taking import jobs
+from backup.taking.jobs import BackupRequest, Outcome
 from contract import paths
 from contract.supervisor import BackupType, Database, Repository, Schedule, SupervisorConfig
 

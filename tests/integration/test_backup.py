@@ -8,8 +8,8 @@ import signal
 import threading
 from pathlib import Path
 
-from backup import jobs
-from backup.jobs import BackupRequest
+from backup.taking import jobs
+from backup.taking.jobs import BackupRequest
 from tests.integration.site import Site, wait_until
 
 SLOWLY = {"compress-type": "bz2", "compress-level": "9", "process-max": "2"}

@@ -1,6 +1,6 @@
 """What pgbackrest does with an increment after the options of its full backup were changed: it is taken, and it restores.
 
-So no change of these options calls for a full backup (backup/chain.py knows none), and this is the proof.
+So no change of these options calls for a full backup (backup/due/chain.py knows none), and this is the proof.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from backup import jobs
+from backup.taking import jobs
 from contract import paths
 from contract.supervisor import BackupType
 from tests.integration.site import STANZA, Options, Site, must, program, wait_until

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backup import evidence, jobs, pgbackrest, process
+from backup import pgbackrest, process
 from backup.ledger import archive
+from backup.taking import evidence, jobs
 from tests.integration.conftest import MakeSite
 from tests.integration.site import BUNDLED, ENCRYPTED, PLAIN, STANZA, Options, Site
 

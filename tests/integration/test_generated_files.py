@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from backup import checks, jobs, newcluster, pgbackrest, process, status
+from backup import newcluster, pgbackrest, process
 from backup.deployment import Deployment
-from backup.jobs import BackupRequest
+from backup.showing import checks, status
+from backup.taking import jobs
+from backup.taking.jobs import BackupRequest
 from contract import paths
 from tests.integration.site import must, program, wait_until
 

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backup import adopt, identity, jobs, pgbackrest, retention
-from backup.cluster import GIGABYTE
+from backup import pgbackrest
+from backup.keeping import retention
+from backup.ownership import adopt, identity
+from backup.ownership.cluster import GIGABYTE
 from backup.restore.planning.plan import Wanted
+from backup.taking import jobs
 from contract.exits import Exit
 from contract.supervisor import BackupType
 from tests.integration.site import BUNDLED, STANZA, Site, must

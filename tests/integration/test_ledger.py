@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backup import jobs
 from backup.ledger import wal
 from backup.ledger.archive import Archive
 from backup.ledger.intervals import Survey, survey
 from backup.restore.planning import knowledge
 from backup.restore.planning.plan import Wanted
+from backup.taking import jobs
 from tests.integration.site import BUNDLED, PLAIN, STANZA, Site, must, program
 from tests.integration.test_restore import fill, moment, restore, rows
 

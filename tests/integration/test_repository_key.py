@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from backup import jobs, pgbackrest, process, repository_key
-from backup.repository_key import Verdict
+from backup import pgbackrest, process
+from backup.ownership import repository_key
+from backup.ownership.repository_key import Verdict
+from backup.taking import jobs
 from contract.exits import Exit
 from setup import holding
 from setup.cipher import Kind

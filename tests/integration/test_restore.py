@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from backup import jobs
 from backup.ledger.timelines import FIRST
 from backup.ledger.wal import parse_lsn
 from backup.restore.in_place import IncompleteError, InPlaceRestore, Restored, UndoneError
 from backup.restore.planning import choosing, knowledge
 from backup.restore.planning.plan import STOP_PRECISION, RefusedError, Wanted
 from backup.restore.scene import Scene
+from backup.taking import jobs
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from backup import jobs
 from backup.ledger import wal
 from backup.restore import aftercare, branches, transaction
 from backup.restore.beside.build import SideRestore
@@ -25,6 +24,7 @@ from backup.restore.planning.plan import STOP_PRECISION, Wanted
 from backup.restore.scene import Scene
 from backup.restore.swap.switch import PutBackError, Switch
 from backup.restore.transaction import Back, BesideRestore, Wish
+from backup.taking import jobs
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until
 
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from backup import jobs, pgbackrest, retention
-from backup.expiry import Removal
-from backup.retention import Forecast
+from backup import pgbackrest
+from backup.keeping import retention
+from backup.keeping.expiry import Removal
+from backup.keeping.retention import Forecast
+from backup.taking import jobs
 from tests.integration.site import STANZA, Site
 
 PAGE = 8192

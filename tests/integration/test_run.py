@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from backup import jobs, live, preflight, process
-from backup.jobs import BackupRequest, Outcome
+from backup import process
+from backup.taking import jobs, live, preflight
+from backup.taking.jobs import BackupRequest, Outcome
 from contract import events
 from contract.exits import Exit
 from tests.integration.site import BUNDLED, ENCRYPTED, PLAIN, Site

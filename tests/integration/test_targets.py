@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from backup import jobs
 from backup.postgres import Postgres
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import RefusedError, Wanted
+from backup.taking import jobs
 from tests.integration.site import Site
 from tests.integration.test_restore import encrypted, fill, restore, rows
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from backup import jobs, pgbackrest, process, throttled
+from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError
 from backup.restore import tail
@@ -26,7 +26,8 @@ from backup.restore.beside.engine import Beside, Source, restore_beside, restore
 from backup.restore.beside.proof import Case, Proof, Proven, Visit, control
 from backup.restore.planning.plan import Plan
 from backup.restore.swap import journal, journal_file
-from backup.transfer import Transfer, pace
+from backup.taking import jobs
+from backup.taking.transfer import Transfer, pace
 from contract.errors import ProductError
 from contract.exits import Exit
 

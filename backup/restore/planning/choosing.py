@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import click
 
-from backup import inventory
 from backup.deployment import Deployment
 from backup.emergency import archive_end
 from backup.emergency import gap as gaps
 from backup.emergency.gap import Gap
+from backup.keeping import inventory
 from backup.ledger.wal import DEFAULT_SEGMENT_BYTES
 from backup.pgbackrest import Info
 from backup.restore.beside import room

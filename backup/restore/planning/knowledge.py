@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from backup import jobs, pgbackrest, throttled
+from backup import pgbackrest, throttled
 from backup.deployment import Deployment
 from backup.emergency import lever
 from backup.ledger import archive as archives
@@ -23,6 +23,7 @@ from backup.restore.planning import plan, seeking
 from backup.restore.planning.plan import Wanted
 from backup.restore.planning.refusal import RefusedError
 from backup.restore.planning.window import Known, windows
+from backup.taking import jobs
 
 LISTING_SECONDS: Final = 300.0
 """A listing of a hundred thousand segments is a hundred answers of an object store."""

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from backup import reach
 from backup.emergency import gap as recovery_gap
+from backup.keeping import reach
 from backup.ledger import wal
 from backup.ledger.intervals import Hole
 from backup.pgbackrest import Info

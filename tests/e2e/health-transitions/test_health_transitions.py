@@ -9,7 +9,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from backup.snapshot import Status
+from backup.showing.snapshot import Status
 from tests.e2e.conftest import Stacks
 from tests.e2e.stack import Stack, wait_until
 

@@ -10,12 +10,15 @@ from datetime import timedelta
 import click
 import pytest
 
-from backup import checks, cli, losses, oplock, process, supervise
-from backup.checks import Finding
+from backup import cli, oplock, process
 from backup.commands import taking
 from backup.deployment import BackupsOffError, ConfigurationError, Deployment
+from backup.keeping import losses
 from backup.pgbackrest import RepositoryStatus
+from backup.showing import checks
+from backup.showing.checks import Finding
 from backup.state.history import Beginning, Ending, State
+from backup.supervision import supervise
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, info_json, make_backup, make_config, make_info
 

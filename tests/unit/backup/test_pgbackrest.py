@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup import evidence, pgbackrest
+from backup import pgbackrest
 from backup.pgbackrest import ArchiveRange, Info, RepositoryStatus, RestoreTarget, UnreadableAnswerError
+from backup.taking import evidence
 from tests.unit.backup.fakes import info_json, make_backup, make_info
 
 # --- command lines ----------------------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from backup import oplock, preflight
-from backup.agenda import Agenda
+from backup import oplock
+from backup.due.agenda import Agenda
 from backup.emergency import begin, lever, waiting
 from backup.emergency.gap import Gap
 from backup.pgbackrest import ArchiveRange
-from backup.preflight import NotReadyError
 from backup.state.gaps import Gaps
+from backup.taking import preflight
+from backup.taking.preflight import NotReadyError
 from backup.watch.verdicts import Verdict
 from backup.watch.watcher import Watch
 from contract import events

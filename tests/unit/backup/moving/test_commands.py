@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from backup import evidence, losses
+from backup.keeping import losses
 from backup.pgbackrest import ArchiveRange, RepositoryStatus
 from backup.process import Captured
 from backup.state.history import Beginning
+from backup.taking import evidence
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, make_backup, make_config, make_info
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup import reach
+from backup.keeping import reach
 from backup.moving.retirement import Present, judge
 from backup.pgbackrest import ArchiveRange, Backup, Info, RepositoryStatus
 from contract.supervisor import Repository

@@ -9,13 +9,13 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from backup import jobs
 from backup.notify.answer import Answer, http
 from backup.notify.delivery import Shift
 from backup.notify.heartbeat import FAILURE, MOST_ATTEMPTS, heartbeat, send_pings
 from backup.notify.sender import heartbeat_address
 from backup.state.marks import Marks
 from backup.state.pings import Phase, Pings
+from backup.taking import jobs
 from contract import events
 from contract.receivers import Receivers
 from tests.unit.backup.fakes import NOON, FakePgbackrest, Reply, World, make_backup

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.agenda import Agenda
+from backup.due.agenda import Agenda
 from backup.restore import aftercare, standing, tidying
 from backup.restore.planning.plan import RefusedError
 from backup.restore.swap import journal, journal_file, orphan

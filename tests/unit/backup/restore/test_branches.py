@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from backup import jobs, process
+from backup import process
 from backup.restore import branches
+from backup.taking import jobs
 from tests.unit.backup.fakes import FakePgbackrest, make_backup, make_info
 
 FULL = make_backup("20260301-020000F")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from backup import __main__ as entry
-from backup import identity, oplock
+from backup import oplock
 from backup.deployment import Deployment
+from backup.ownership import identity
 from backup.peek import place
 from backup.pgbackrest import Cluster
 from backup.postgres import Server

@@ -7,13 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from backup import jobs, process
+from backup import process
 from backup.ledger.timelines import FIRST, Branch
 from backup.restore.planning import knowledge
 from backup.restore.planning.plan import RefusedError, Wanted
 from backup.restore.planning.window import Known
 from backup.state.history import Beginning, Ending
 from backup.state.points import Points
+from backup.taking import jobs
 from contract.exits import Exit
 from tests.unit.backup.fakes import (
     SYSTEM_ID,
