@@ -243,7 +243,8 @@ class Switch:
 
     def _discard(self, swap: Swap) -> None:
         incoming = self._volume / swap.incoming
-        if self._is_promoted(swap, incoming):
+        # Before the stop it was a standby at most; histories in it came out of the archive.
+        if swap.stopped is not None and self._is_promoted(swap, incoming):
             present = journal_file.load(self._volume)
             kept = Kept(swap.incoming, time.time(), f"the rejected cluster of restore {swap.id}")
             journal_file.save(self._volume, present.keeping(kept))

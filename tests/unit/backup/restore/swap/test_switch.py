@@ -298,6 +298,14 @@ def test_what_was_only_built_is_removed_and_the_database_is_left_alone(scene: Sc
     assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
 
 
+def test_what_was_only_proven_is_removed_also_where_there_have_been_restores_before(scene: Scene) -> None:
+    """The standby has fetched the histories of earlier timelines out of the archive."""
+    (scene.volume / journal.restored_name(ID) / "pg_wal" / "00000002.history").write_text(f"1\t{FORK}\tan earlier restore\n")
+    scene.swap()
+    assert accepted(scene.switch().resume(same_request=True)) is None
+    assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
+
+
 def test_names_that_were_moved_by_hand_are_not_touched(scene: Scene) -> None:
     swap = between(scene)
     (scene.volume / swap.outgoing).rename(scene.volume / "elsewhere")
