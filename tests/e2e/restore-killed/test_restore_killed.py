@@ -218,7 +218,8 @@ def kill_processes(stack: Stack, *processes: int) -> None:
 def kill_everything(stack: Stack, client: subprocess.Popen[bytes] | None = None, *others: str) -> None:
     """Kill the client and the first processes of the stack's containers and of these others."""
     names = (stack.container("postgres"), stack.container("backup"), *others)
-    pids = stack.run("docker", "inspect", "--format", "{{.State.Pid}}", *names).stdout.split()
+    # One of the others may not be there yet, or not any more.
+    pids = stack.run("docker", "inspect", "--format", "{{.State.Pid}}", *names, check=False).stdout.split()
     kill_processes(stack, *(int(pid) for pid in pids if pid != "0"))
     if client is not None:
         client.kill()
@@ -345,17 +346,21 @@ def test_everything_dies_during_the_last_checkpoint_of_recovery(stack: Stack) ->
 # --- at random --------------------------------------------------------------------------------------------------------
 
 
-def kill_at_random(stack: Stack, times: int, seed: int) -> None:
-    """Kill the whole container so long after it was begun, and give the command again."""
+def kill_at_random(stack: Stack, times: int, seed: int, *, everything: bool = False) -> None:
+    """Kill the whole container, or everything, so long after it was begun, and give the command again."""
     chance = random.Random(seed)
     for _ in range(times):
         count, delay = sell(stack), chance.random() * LONGEST_RESTORE_SECONDS
-        with stack.in_background(
-            "docker", "compose", *RUN, "--name", f"{stack.project}-killed", "restore", "--yes", "latest"
-        ):
+        name = f"{stack.project}-killed"
+        with stack.in_background("docker", "compose", *RUN, "--name", name, "restore", "--yes", "latest") as client:
             time.sleep(delay)
-            stack.run("docker", "kill", f"{stack.project}-killed", check=False)
-        stack.run("docker", "rm", "--force", f"{stack.project}-killed", check=False)
+            if everything:
+                kill_everything(stack, client, name)
+            else:
+                stack.run("docker", "kill", name, check=False)
+        stack.run("docker", "rm", "--force", name, check=False)
+        if everything:
+            comes_back(stack, reboot=chance.random() < 0.5)
         settle(stack, f"{delay:.2f} s", "restore-latest")
         assert sales(stack) == count, f"killed after {delay:.2f} s"
         assert stack.make("restore-cleanup", CONFIRM="yes").code == 0
@@ -367,6 +372,14 @@ def test_a_few_moments(stack: Stack) -> None:
 
 
 @pytest.mark.long
-def test_many_moments(stack: Stack) -> None:
-    """Fifty of them."""
-    kill_at_random(stack, 50, SEED + 1)
+@pytest.mark.parametrize("part", range(5))
+def test_many_moments(stack: Stack, part: int) -> None:
+    """Fifty of them, ten at a time."""
+    kill_at_random(stack, 10, SEED + 1 + part)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(2))
+def test_everything_dies_at_many_moments(stack: Stack, part: int) -> None:
+    """Twenty of them, ten at a time."""
+    kill_at_random(stack, 10, SEED + 10 + part, everything=True)
