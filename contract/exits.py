@@ -34,7 +34,7 @@ class Exit(_Code):
     BACKUP_FAILED = 15, "the backup did not end in a proven new backup"
     RESTORE_REFUSED = 16, "the restore was refused before anything was changed"
     RESTORE_UNDONE = 17, "the restore failed; the old database is in its place, whole, and runs if it ran before"
-    RESTORE_INCOMPLETE = 18, "the restore failed half-way; the database is down, the message says how to go on"
+    RESTORE_INCOMPLETE = 18, "the restore failed half-way; the message says how the database stands, and how to go on"
     NOT_CONFIRMED = 19, "a confirmation was needed and not given; nothing was changed"
     CHECK_FAILED = 20, "at least one check found something; the output names it"
     ANOTHER_CLUSTER = 21, "the running database is not the one that the backups are of; nothing was changed"

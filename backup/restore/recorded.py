@@ -120,7 +120,7 @@ def _summary(restored: Restored, zone: ZoneInfo) -> str:
 
 
 def settle_cut_off(scene: Scene, request: str, ask: Callable[[str], None]) -> Settled:
-    """Finish or revert the restore that was cut off, if one was. Raises PutBackError, IncompleteError, JournalError."""
+    """Finish or revert the restore that was cut off, if one was. Raises what `Switch.resume` raises."""
     swap = journal_file.load(scene.deployment.volumes.database).swap
     if swap is None:
         return "nothing"
@@ -128,7 +128,8 @@ def settle_cut_off(scene: Scene, request: str, ask: Callable[[str], None]) -> Se
     switch = Switch(scene)
 
     def act() -> Restored:
-        done = switch.resume(same_request=swap.request == request)
+        same = swap.request == request
+        done = switch.resume(same_request=same, gives_up=not same and "undo" in (request, swap.request))
         if done is None or done[1] is None:
             raise _RevertedError(swap)
         return transaction.restored(done[1])

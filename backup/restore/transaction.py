@@ -17,7 +17,8 @@ from backup.restore.planning.plan import Plan, RefusedError
 from backup.restore.scene import Scene
 from backup.restore.swap import journal, journal_file
 from backup.restore.swap.journal import Kept, Swap
-from backup.restore.swap.switch import Accepted, PutBackError, Switch, newest_history
+from backup.restore.swap.outcome import Accepted, PutBackError
+from backup.restore.swap.switch import Switch, newest_history
 from contract.errors import ProductError
 
 

@@ -115,7 +115,7 @@ MAY_EXIT = {
     "backup/watch/command.py",
 }
 # Run where there is no library, or where loading one would be too dear.
-STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.health", "backup.cloud.__main__")
+STANDARD_LIBRARY_ONLY = ("backup.newcluster", "backup.recovery_again", "backup.health", "backup.cloud.__main__")
 
 EVERY = pytest.mark.parametrize("module", modules(), ids=lambda module: module.path)
 

@@ -22,7 +22,8 @@ from backup.restore.in_place import InPlaceRestore, Restored
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import STOP_PRECISION, Wanted
 from backup.restore.scene import Scene
-from backup.restore.swap.switch import PutBackError, Switch
+from backup.restore.swap.outcome import PutBackError
+from backup.restore.swap.switch import Switch
 from backup.restore.transaction import Back, BesideRestore, Wish
 from backup.taking import jobs
 from tests.integration.site import BUNDLED, LocalServer, Site, wait_until

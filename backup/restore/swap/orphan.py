@@ -27,7 +27,7 @@ def look(deployment: Deployment) -> None:
     if swap is None:
         deployment.teller.over(ALARM_KEY, events.RESTORE_TAKEN_UP, "no restore is left half-done")
     elif not is_carried_out(deployment):
-        severity = "warning" if swap.step == "building" else "critical"
+        severity = "warning" if swap.step == "building" and not is_half_reverted(swap) else "critical"
         alarm = Alarm(ALARM_KEY, events.RESTORE_CUT_OFF, severity, in_words(swap), HINT)  # type: ignore[arg-type]  # mypy widens the two words
         deployment.teller.alarm(alarm, {"restore": swap.id, "step": swap.step})
 
@@ -35,11 +35,18 @@ def look(deployment: Deployment) -> None:
 def in_words(swap: Swap) -> str:
     """Return what a swap that was cut off means for the database."""
     what = f"restore {swap.id} ({swap.verb}) was cut off"
+    if is_half_reverted(swap):
+        return f"{what}; the old database is in its place again, but may be down until a restore command goes on"
     if swap.step == "building":
         return f"{what} before it changed anything; what it has restored takes space"
     if swap.step in HOLDING:
         return f"{what} in the middle of the swap; THE DATABASE IS DOWN until a restore command goes on"
     return f"{what} before the new database was accepted; it may run already"
+
+
+def is_half_reverted(swap: Swap) -> bool:
+    """Tell a swap whose names were put back, or never changed, and whose old database was stopped and not started yet."""
+    return swap.step == "building" and swap.stopped is not None
 
 
 def is_carried_out(deployment: Deployment) -> bool:

@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,41 +25,13 @@ from backup.restore.container import STOP_TIMEOUT_SECONDS, Condition, ContainerE
 from backup.restore.in_place import DEAD_STOP_SECONDS, POLL_SECONDS, PROGRESS_SECONDS, IncompleteError, diagnosis
 from backup.restore.scene import Scene
 from backup.restore.swap import journal, journal_file
-from backup.restore.swap.journal import Effect, Kept, Swap, Way
+from backup.restore.swap.journal import Effect, Kept, Place, Swap, Way
+from backup.restore.swap.outcome import GO_ON, Accepted, FailedError, LeftError, PutBackError
 from backup.state.store import StoreError
 from contract.errors import ProductError
-from contract.exits import Exit
 
 _FETCH_FAILED: Final = "trying again in"
 """What the restore_command says while it is patient with a repository."""
-
-GO_ON: Final = (
-    "see `make restore-status`; every restore command goes on from here: the same one finishes, another one reverts"
-)
-
-
-class PutBackError(ProductError):
-    """It failed, and the old cluster is in its place again, or was never moved."""
-
-    exit_code = Exit.RESTORE_UNDONE
-
-
-class FailedError(ProductError):
-    """The new cluster does not open as it must. Whoever sees this puts the old one back."""
-
-    exit_code = Exit.RESTORE_UNDONE
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """How it ended: the open server, the seconds without a database, the WAL segments that only the old cluster had."""
-
-    server: Server
-    downtime_seconds: float
-    segments_fed: int
-    handed_over: int
-    last_transaction: str | None
-    kept: tuple[str, ...]
 
 
 class Switch:
@@ -75,17 +47,21 @@ class Switch:
         self._fed = 0
         self._accepted: Accepted | None = None
         self._is_resumed = False
+        self._stays = False
         self._is_reverting = False
 
     # --- the ways -----------------------------------------------------------------------------------------------------
 
     def finish(self, swap: Swap) -> Accepted:
-        """Go all the way, or put the old cluster back. Raises PutBackError or IncompleteError."""
+        """Go all the way, or put the old cluster back. Raises PutBackError, LeftError or IncompleteError."""
         try:
             self._go(swap, "finish")
         except (ProductError, OSError) as error:
             hint = error.hint if isinstance(error, ProductError) else "check the database's volume"
-            self._put_back_after(swap, str(getattr(error, "message", error)), hint)
+            message = str(getattr(error, "message", error))
+            if self._stays:
+                raise LeftError(message, hint) from error
+            self._put_back_after(swap, message, hint)
         if self._accepted is None:
             raise IncompleteError("the journal of the swap and the names in the volume contradict each other", GO_ON)
         return self._accepted
@@ -101,10 +77,11 @@ class Switch:
                 f"the old database cannot be put back ({getattr(error, 'message', error)})", GO_ON
             ) from error
 
-    def resume(self, *, same_request: bool) -> tuple[Swap, Accepted | None] | None:
+    def resume(self, *, same_request: bool, gives_up: bool = False) -> tuple[Swap, Accepted | None] | None:
         """Finish or revert the swap that the journal tells of; None when it tells of none, no Accepted when reverted.
 
-        Raises PutBackError, IncompleteError, JournalError.
+        `gives_up`: the old cluster is wanted if the new one, open for writes before, does not open any more.
+        Raises PutBackError, LeftError, IncompleteError, JournalError, ContainerError.
         """
         swap = journal_file.load(self._volume).swap
         if swap is None:
@@ -114,14 +91,23 @@ class Switch:
         if where is None and swap.step != "building":
             names = f"data, {swap.incoming} and {swap.outgoing}"
             raise IncompleteError(f"a swap was cut off, and {names} are not where it has put them", GO_ON)
-        way = journal.way(swap, where, same_request=same_request, promoted=self._is_promoted(swap, self._volume / "data"))
-        self._scene.say(
-            f"restore {swap.id} ({swap.verb}) was cut off; it is {'finished' if way == 'finish' else 'reverted'} now"
-        )
+        way = self._way(swap, where, same_request=same_request)
+        has_opened = swap.step == "starting" and self._is_promoted(swap, self._volume / "data")
+        self._stays = has_opened and not gives_up
+        end = "finished" if way == "finish" else "reverted"
+        self._scene.say(f"restore {swap.id} ({swap.verb}) was cut off; it is {end} now")
         if way == "finish":
             return swap, self.finish(swap)
         self.revert(swap)
         return swap, None
+
+    def _way(self, swap: Swap, where: Place | None, *, same_request: bool) -> Way:
+        pgdata = self._volume / "data"
+        way = journal.way(swap, where, same_request=same_request, promoted=self._is_promoted(swap, pgdata))
+        if way == "finish" or swap.step != "starting":
+            return way
+        self._scene.container.stop(DEAD_STOP_SECONDS)  # until it is down, the new cluster may open at any moment
+        return journal.way(swap, where, same_request=same_request, promoted=self._is_promoted(swap, pgdata))
 
     def _go(self, swap: Swap, way: Way) -> None:
         where = journal.place(swap, journal_file.look(self._volume, swap))
@@ -251,7 +237,8 @@ class Switch:
 
     def _discard(self, swap: Swap) -> None:
         incoming = self._volume / swap.incoming
-        if self._is_promoted(swap, incoming):
+        # Before the stop it was a standby at most; histories in it came out of the archive.
+        if swap.stopped is not None and self._is_promoted(swap, incoming):
             present = journal_file.load(self._volume)
             kept = Kept(swap.incoming, time.time(), f"the rejected cluster of restore {swap.id}")
             journal_file.save(self._volume, present.keeping(kept))
@@ -278,7 +265,8 @@ class Switch:
             raise FailedError(f"the new cluster has begun no timeline ({error})", hint=GO_ON) from error
         forked_at = max(branch.left_at.values(), default=0)
         if forked_at < swap.proven_lsn:
-            message = f"recovery ended at {_lsn(forked_at)}, before {_lsn(swap.proven_lsn)}, which was reached in the proof"
+            ended, proven = wal.format_lsn(forked_at), wal.format_lsn(swap.proven_lsn)
+            message = f"recovery ended at {ended}, before {proven}, which was reached in the proof"
             raise FailedError(message, hint="the archive could not be read as before: see `make backup-check`")
         downtime = max(opened - (swap.stopped or opened), 0.0)
         self._settle(swap, branch, server, downtime)
@@ -380,10 +368,6 @@ def _stopped_cleanly(directory: Path) -> bool:
 def _last_transaction(lines: tuple[str, ...]) -> str | None:
     marker = "last completed transaction was at log time "
     return next((line.split(marker, 1)[1] for line in reversed(lines) if marker in line), None)
-
-
-def _lsn(number: int) -> str:
-    return f"{number >> 32:X}/{number & 0xFFFFFFFF:X}"
 
 
 def _sync(file: Path) -> None:

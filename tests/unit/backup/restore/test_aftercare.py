@@ -186,6 +186,15 @@ def test_a_restore_that_nobody_carries_on_is_an_alarm(world: World, step: Step, 
     assert world.deployment.teller.alarms.raised() == ()
 
 
+def test_a_database_that_was_put_back_and_not_started_is_critical(world: World) -> None:
+    """Killed on the way back, before the old database was started: its names are right, and nobody serves."""
+    journal_file.update(world.volumes.database, make_swap(step="building", stopped=1.0))
+    orphan.look(world.deployment)
+    (raised,) = world.deployment.teller.alarms.raised()
+    assert raised.alarm.severity == "critical"
+    assert "may be down" in raised.alarm.message
+
+
 def test_a_restore_that_is_carried_out_is_none(world: World) -> None:
     journal_file.update(world.volumes.database, make_swap(step="swapping"))
     with world.volumes.operation_lock.open("a") as file:

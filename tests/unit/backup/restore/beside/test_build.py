@@ -22,7 +22,7 @@ from backup.restore.planning.plan import Plan, Wanted
 from backup.restore.scene import Scene as Doors
 from backup.restore.swap import journal_file
 from backup.restore.swap.journal import Journal
-from backup.restore.swap.switch import PutBackError
+from backup.restore.swap.outcome import PutBackError
 from backup.restore.transaction import BesideRestore, Wish
 from contract.exits import Exit
 from tests.unit.backup.fakes import NOON, SYSTEM_ID, FakePgbackrest, Reply, World, make_backup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from backup.restore.in_place import IncompleteError
 from backup.restore.scene import Scene as Doors
 from backup.restore.swap import journal, journal_file, switch
 from backup.restore.swap.journal import Journal, Kept, Swap
-from backup.restore.swap.switch import Accepted, PutBackError, Switch
+from backup.restore.swap.outcome import GO_ON, Accepted, LeftError, PutBackError
+from backup.restore.swap.switch import Switch
 from contract.exits import Exit
 from tests.unit.backup.fakes import FakeContainer, FakePgbackrest, World, wal_segment
 
@@ -192,7 +194,7 @@ def test_an_old_database_that_does_not_open_again_is_said_to_be_down(scene: Scen
     with pytest.raises(IncompleteError) as down:
         scene.switch().finish(scene.swap())
     assert "THE DATABASE IS DOWN" in down.value.message
-    assert down.value.hint == switch.GO_ON
+    assert down.value.hint == GO_ON
     assert scene.who() == "old"
 
 
@@ -242,11 +244,66 @@ def test_a_new_cluster_that_is_open_already_is_kept_whatever_is_asked(scene: Sce
     assert scene.who() == "new"
 
 
+def opened(scene: Scene) -> None:
+    """Everything was killed; the new cluster has come back by itself and takes writes, and nobody has accepted it."""
+    between(scene)
+    (scene.volume / journal.restored_name(ID)).rename(scene.volume / "data")
+    scene.swap(step="starting", stopped=1.0)
+    scene.container.start()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [lambda scene: scene.world.stop.set(), lambda scene: setattr(scene.container, "on_start", scene.container.stop)],
+)
+def test_a_new_cluster_that_has_taken_writes_is_not_taken_away_when_it_fails(
+    scene: Scene, trouble: Callable[[Scene], None]
+) -> None:
+    opened(scene)
+    trouble(scene)
+    with pytest.raises(LeftError) as left:
+        scene.switch().resume(same_request=True)
+    assert left.value.exit_code is Exit.RESTORE_INCOMPLETE
+    assert (scene.who(), scene.who(f"previous-{ID}")) == ("new", "old")
+    present = journal_file.load(scene.volume).swap
+    assert present is not None
+    assert present.step == "starting"
+
+
+def test_one_that_has_taken_writes_and_fails_makes_room_when_the_old_one_is_asked_for(scene: Scene) -> None:
+    opened(scene)
+    runs = iter([False, True])
+    scene.container.on_start = lambda: setattr(scene.container, "running", next(runs))
+    with pytest.raises(PutBackError):
+        scene.switch().resume(same_request=False, gives_up=True)
+    assert (scene.who(), scene.who(f"restore-{ID}")) == ("old", "new")
+    assert [kept.name for kept in journal_file.load(scene.volume).kept] == [f"restore-{ID}"]
+
+
+def test_a_new_cluster_that_opens_while_it_is_being_stopped_is_kept(scene: Scene) -> None:
+    """It was recovering when the other command looked, and was open when it was down."""
+    between(scene)
+    (scene.volume / journal.restored_name(ID)).rename(scene.volume / "data")
+    scene.swap(step="starting", stopped=1.0)
+    scene.container.running = True
+    scene.container.on_stop = scene.promote
+    assert accepted(scene.switch().resume(same_request=False)) is not None
+    assert (scene.who(), scene.who(f"previous-{ID}")) == ("new", "old")
+
+
 def test_what_was_only_built_is_removed_and_the_database_is_left_alone(scene: Scene) -> None:
     (scene.volume / journal.tablespaces_name(ID)).mkdir()
     scene.swap()
     assert accepted(scene.switch().resume(same_request=True)) is None
     assert scene.container.calls == []
+    assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
+
+
+def test_what_was_only_proven_is_removed_also_where_there_have_been_restores_before(scene: Scene) -> None:
+    """The standby has fetched the histories of earlier timelines out of the archive."""
+    (scene.volume / journal.restored_name(ID) / "pg_wal" / "00000002.history").write_text(f"1\t{FORK}\tan earlier restore\n")
+    scene.swap()
+    assert accepted(scene.switch().resume(same_request=True)) is None
     assert sorted(path.name for path in scene.volume.iterdir()) == ["data"]
 
 
