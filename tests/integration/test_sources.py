@@ -12,10 +12,10 @@ from backup import jobs
 from backup.jobs import BackupRequest, RepositoryError
 from backup.peek import choosing as peeking
 from backup.restore.planning import choosing
-from backup.restore.planning.plan import Plan, Wanted
+from backup.restore.planning.plan import Plan, RefusedError, Wanted
 from contract.supervisor import Repository, SupervisorConfig
 from tests.integration.site import STANZA, Site
-from tests.integration.test_restore import fill, restore, rows
+from tests.integration.test_restore_beside import fill, restore, rows, timeline
 
 LISTED = f"archive/{STANZA}/17-1"
 
@@ -54,6 +54,7 @@ def two(tmp_path: Path, template: Path) -> Iterator[Two]:
     made.protect()
     with made.deployment() as deployment:
         assert jobs.take_backup(deployment, BackupRequest("full", 2, "manual", "a test"), 0.0).state == "succeeded"
+    made.sql("CREATE TABLE entry (n serial)")
     fill(made, 100)
     made.switch_wal()
     yield made
@@ -104,7 +105,7 @@ def test_a_listing_that_cannot_be_read_leaves_the_other_repository(two: Two, dam
     assert warning.startswith(f"repository {damaged} is left out, it cannot be read: ")
     assert warning.endswith("this is NOT the latest state")
     assert (peeked(two).repositories, peeked(two).warnings) == (made.repositories, made.warnings)
-    with pytest.raises((RepositoryError, choosing.RefusedError)):
+    with pytest.raises((RepositoryError, RefusedError)):
         planned(two, Wanted("latest", repo=damaged))
     restore(two, Wanted("latest"))
     assert rows(two) == 100
@@ -120,16 +121,17 @@ def test_a_history_that_cannot_be_read_leaves_the_timeline_before_it_and_says_so
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert planned(two, Wanted("latest")).timeline == 2
     (history,) = (two.repository / LISTED).glob("00000002.history")
-    for spoil in (lambda: history.chmod(0), lambda: (history.chmod(0o600), history.write_text(""))):
-        spoil()
+    for content, mode in ((history.read_text(), 0), ("", 0o600)):
+        history.chmod(0o600)
+        history.write_text(content)
+        history.chmod(mode)
         made = planned(two, Wanted("latest"))
         assert (made.timeline, made.repositories) == (1, (2,))
         assert "the archive's history of timeline 2 " in made.warnings[0]
         with pytest.raises(RepositoryError, match="the archive's history of timeline 2 "):
             planned(two, Wanted("latest", repo=1))
-    restore(two, Wanted("latest"))
-    assert rows(two) == 100
-    assert two.sql("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)") > "00000001"
+    restore(two, Wanted("latest"), 2)
+    assert (rows(two), timeline(two)) == (100, 2)
 
 
 def test_when_neither_can_be_listed_nothing_is_planned(two: Two) -> None:
