@@ -147,7 +147,7 @@ restore-point: ## name this moment, so that a restore can end exactly here: NAME
 
 ## Looking at the database as it was, while the live one goes on
 
-peek: ## open a read-only copy of a moment: TARGET="2024-01-01 12:00:00"; or BACKUP_SET=…; or the end of the archive
+peek: ## open a read-only copy of a moment: TARGET="2024-01-01 12:00:00"; or BACKUP_SET=…; or the end of the archive; REPO=2
 	@scripts/peek open "$(TARGET)" "$(BACKUP_SET)"
 
 peek-psql: ## look into it; one statement: SQL="SELECT …"

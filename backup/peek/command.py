@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ from backup.peek.place import READY, SCRATCH, SERVER, PeekError
 from backup.peek.standby import database
 from backup.peek.tables import Table
 from backup.restore import settings
+from backup.restore.planning import choosing as planning
 from backup.taking import jobs
 
 LONGEST_SECONDS: Final = 7 * 24 * 3600.0
@@ -37,12 +39,13 @@ def peek() -> None:
 @click.option("--target", default="", help='The moment, such as "2024-01-01 12:00:00".')
 @click.option("--backup-set", default="", help="The end of this backup instead.")
 @click.option("--hours", envvar="PEEK_HOURS", type=click.FloatRange(0, MOST_HOURS, min_open=True), default=4.0)
-def open_it(target: str, backup_set: str, hours: float) -> None:
+@planning.place_options
+def open_it(target: str, backup_set: str, hours: float, repo: int | None, timeline: int | None) -> None:
     """Open one, and keep it until it is closed or its hours are over."""
     logs.configure()
     deployment = opening.interruptible()
     with place.hold(deployment), logs.job_log(deployment.volumes.log, "peek.log", jobs.PROGRESS_SECONDS) as write:
-        wish = Wish(choosing.wanted(deployment, target, backup_set), hours)
+        wish = Wish(replace(choosing.wanted(deployment, target, backup_set), repo=repo, timeline=timeline), hours)
         try:
             Keeper(deployment, write).run(wish)
         except OSError as error:

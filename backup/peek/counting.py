@@ -19,8 +19,18 @@ def compared(peek: Postgres, live: Postgres) -> list[str]:
         tables = peek.biggest_tables(MOST)
     except DatabaseError as error:
         return [f"  its tables could not be counted ({error.message})"]
-    pairs = [Pair(table, _rows(peek, table, until), _of_live(live, table, until)) for table in tables]
-    return side_by_side(pairs)
+    if not _answers(live):
+        alone = [Pair(table, _rows(peek, table, until)) for table in tables]
+        return [*side_by_side(alone), "  the live database does not answer, so there is nothing to compare with"]
+    return side_by_side([Pair(table, _rows(peek, table, until), _of_live(live, table, until)) for table in tables])
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        server.server()
+    except DatabaseError:
+        return False
+    return True
 
 
 def _of_live(live: Postgres, table: Table, until: float) -> Rows:

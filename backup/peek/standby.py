@@ -19,6 +19,7 @@ from backup.peek.moment import Chosen
 from backup.peek.place import SERVER, PeekError, Place
 from backup.postgres import Postgres
 from backup.restore import settings
+from backup.restore.beside import tablespaces
 from backup.restore.beside.build import Meter
 from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
 from backup.restore.beside.proof import Case, Proof, UnprovenError, Visit
@@ -47,7 +48,9 @@ class Standby:
     def restore(self, chosen: Chosen, place: Place) -> None:
         """Fill the data directory. Raises PeekError."""
         made = chosen.plan
-        source = Source(made.backup.repo, made.backup.label, made.target, restore_command(made.repositories))
+        is_beside = tablespaces.are_in(self._deployment.volumes.database)
+        command = restore_command(made.repositories, beside_tablespaces=is_beside)
+        source = Source(made.backup.repo, made.backup.label, made.target, command)
         where = Beside(str(place.data), str(place.tablespaces), str(self._scratch / "pgbackrest"))
         argv = restore_beside(self._deployment.config.stanza, source, where)
         meter = Meter(made.backup.database_bytes, self._log)
@@ -88,4 +91,6 @@ def _hint(error: UnprovenError) -> str:
     """Return the way on in terms of a peek: what a restore is told would replace the live database."""
     if "archive ends before the target" in error.message:
         return "leave TARGET out: the end of the archive is the same data; or wait until the live WAL is archived"
+    if tablespaces.MADE in error.message:
+        return "choose a moment before the tablespace was made, or a backup that was taken after it"
     return error.hint if "restore" not in error.hint and "IN_PLACE" not in error.hint else "choose another moment or backup"

@@ -48,32 +48,39 @@ NO_TABLE: Final = Rows(None, note="no table")
 
 @dataclass(frozen=True)
 class Pair:
-    """One table on both sides."""
+    """One table on both sides; `now` is None where the live one cannot be asked."""
 
     table: Table
     then: Rows
-    now: Rows
+    now: Rows | None = None
 
     @property
     def change(self) -> str:
         """Return how many more or fewer the live one has, when both were counted."""
-        if self.then.count is None or self.now.count is None or not (self.then.is_exact and self.now.is_exact):
+        if self.now is None or self.then.count is None or self.now.count is None:
+            return ""
+        if not (self.then.is_exact and self.now.is_exact):
             return ""
         difference = self.now.count - self.then.count
         return f"{difference:+,}".replace(",", " ") if difference else "same"
 
 
+def _row(pair: Pair) -> tuple[str, ...]:
+    alone = (pair.table.name, human_bytes(pair.table.size_bytes), str(pair.then))
+    return alone if pair.now is None else (*alone, str(pair.now), pair.change)
+
+
 def side_by_side(pairs: Iterable[Pair]) -> list[str]:
     """Return the comparison as lines of a table, with a last line on what the marks mean."""
-    body = [(p.table.name, human_bytes(p.table.size_bytes), str(p.then), str(p.now), p.change) for p in pairs]
+    body = [_row(pair) for pair in pairs]
     if not body:
         return ["  it holds no tables"]
-    rows = [("table", "size", "peek", "live", "since then"), *body]
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    rows = [("table", "size", "peek", "live", "since then")[: len(body[0])], *body]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         f"  {row[0]:<{widths[0]}}  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
         for row in rows
     ]
-    if any("~" in row[2] + row[3] for row in body):
+    if any("~" in cell for row in body for cell in row[2:4]):
         lines.append("  ~ is an estimate of the server's statistics: counting would have taken too long")
     return [line.rstrip() for line in lines]

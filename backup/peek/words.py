@@ -35,6 +35,8 @@ def plan_lines(chosen: Chosen, now: datetime, zone: ZoneInfo, space: str, hours:
     pairs = (
         ("peek at", shown(chosen, None, zone) if chosen.plan.wanted.verb != "latest" else "the end of the archive"),
         ("from", f"{backup.kind} backup {backup.label}, ended {both(backup.stopped, zone)}, repository {backup.repo}"),
+        *(("WARNING", warning) for warning in chosen.plan.warnings),
+        *(("note", note) for note in chosen.plan.notes),
         ("how", "a copy beside the live database, read-only; the live one goes on and is not touched"),
         ("space", space),
         ("ends", f"with `make peek-close`, or {hours:g} hours after it has opened"),

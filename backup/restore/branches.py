@@ -14,13 +14,22 @@ TIMEOUT_SECONDS: Final = 60.0
 
 
 def newest_timeline(info: Info) -> int:
-    """Return the newest timeline in any archive. Raises RepositoryError.
+    """Return the newest timeline in any archive. Raises RepositoryError when none can be listed.
 
-    A repository that was emptied and begun anew may know of none while the other repositories do.
+    A repository that was emptied and begun anew may know of none while the other repositories do. One that cannot be listed
+    tells by its last segment at least.
     """
     present = {archive.repo: archive for archive in info.archive}  # the last of a repository is that of its present cluster
-    found = (_newest_in(info.stanza, archive) for archive in present.values())
-    return max(found, default=timelines.FIRST.timeline)
+    found, failures = list[int](), list[jobs.RepositoryError]()
+    for archive in present.values():
+        try:
+            found.append(_newest_in(info.stanza, archive))
+        except jobs.RepositoryError as error:
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    last = (wal.timeline_of(archive.last) for archive in present.values() if archive.last)
+    return max((*found, *last), default=timelines.FIRST.timeline)
 
 
 def _newest_in(stanza: str, archive: ArchiveRange) -> int:

@@ -11,7 +11,7 @@ import pytest
 from backup.ledger import wal
 from backup.ledger.archive import Archive
 from backup.ledger.intervals import Survey, survey
-from backup.restore.planning import knowledge
+from backup.restore.planning import holdings, knowledge
 from backup.restore.planning.plan import Wanted
 from backup.taking import jobs
 from tests.integration.site import BUNDLED, PLAIN, STANZA, Site, must, program
@@ -55,7 +55,7 @@ def known(site: Site) -> tuple[Survey, Archive]:
     with site.deployment() as deployment:
         info = jobs.read_info(deployment)
         found = knowledge.gather(deployment, Wanted("latest"), info, settled=True)
-        (holding,) = knowledge.read_archives(info, None, info.backups[-1])
+        (holding,) = holdings.read(info, None, info.backups[-1]).holdings
         return survey(holding.archive, found.branch, info.good()), holding.archive
 
 

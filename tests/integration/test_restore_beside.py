@@ -257,3 +257,33 @@ def test_an_empty_volume_is_filled(site: Site) -> None:
     restore(site, Wanted("latest"))
     assert rows(site) == 100
     assert in_volume(site) == ["data"]
+
+
+def test_a_tablespace_that_was_made_after_the_backup_is_not_written_into(site: Site) -> None:
+    """Replaying its making would write into the files of the live one: recovery stops before, and a later backup works."""
+    fill(site, 10)
+    before = moment(site)
+    fill(site, 10)
+    site.sql("INSERT INTO entry SELECT generate_series(1, 20000)")  # recovery reads half a megabyte ahead of what it replays
+    site.switch_wal()
+    place = site.volume / "fast"
+    place.mkdir()
+    site.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    site.sql("CREATE TABLE quick TABLESPACE fast AS SELECT generate_series(1, 100) AS id")
+    site.sql("UPDATE quick SET id = id + 1000")
+    after = moment(site)
+    site.sql("UPDATE quick SET id = id + 1000")
+    site.sql("CHECKPOINT")
+    files = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+    for wanted in (Wanted("pitr", at=after), Wanted("latest")):
+        with pytest.raises(PutBackError, match="a tablespace is made between this backup and the target"):
+            restore(site, wanted)
+    assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == files
+    assert site.sql("SELECT min(id), max(id) FROM quick") == "2001|2100"
+    restore(site, Wanted("pitr", at=before), 2)
+    assert (rows(site), site.sql("SELECT to_regclass('quick')")) == (10, ""), "before it there is nothing to make"
+    undo(site, 3)
+    assert site.sql("SELECT min(id), max(id) FROM quick") == "2001|2100"
+    assert site.back_up("full").state == "succeeded"
+    restore(site, Wanted("latest"), 4)
+    assert site.sql("SELECT min(id), max(id) FROM quick") == "2001|2100"

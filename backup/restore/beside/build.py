@@ -20,7 +20,7 @@ from backup import pgbackrest, process, throttled
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError
 from backup.restore import tail
-from backup.restore.beside import room
+from backup.restore.beside import room, tablespaces
 from backup.restore.beside.catching_up import CatchUp
 from backup.restore.beside.engine import Beside, Source, restore_beside, restore_command
 from backup.restore.beside.proof import Case, Proof, Proven, Visit, control
@@ -128,12 +128,13 @@ class SideRestore:
             return False
 
     def _restore(self, order: Order, directory: Path, scratch: Path) -> None:
-        tablespaces = directory.with_name(journal.tablespaces_name(order.id))
-        for path in (directory, tablespaces, scratch):
+        mapped = directory.with_name(journal.tablespaces_name(order.id))
+        for path in (directory, mapped, scratch):
             path.mkdir(mode=0o700, parents=True)
         made = order.plan
-        source = Source(made.backup.repo, made.backup.label, made.target, restore_command(made.repositories))
-        where = Beside(str(directory), str(tablespaces), str(scratch))
+        command = restore_command(made.repositories, beside_tablespaces=tablespaces.are_in(directory.parent))
+        source = Source(made.backup.repo, made.backup.label, made.target, command)
+        where = Beside(str(directory), str(mapped), str(scratch))
         argv, again = (
             restore_beside(self._deployment.config.stanza, source, where, goes_on=goes_on) for goes_on in (False, True)
         )
@@ -143,8 +144,8 @@ class SideRestore:
         limits = process.Limits(watch, DEADLINE_SECONDS, jobs.GRACE_SECONDS)
         finished = throttled.run(argv, meter.line, limits, again)
         self._require_success(finished, watch)
-        if not journal_file.has_entries(tablespaces):
-            tablespaces.rmdir()
+        if not journal_file.has_entries(mapped):
+            mapped.rmdir()
         self._say(f"files restored in {finished.seconds:.1f} s")
 
     def _require_success(self, finished: process.Finished, watch: SpaceWatch) -> None:

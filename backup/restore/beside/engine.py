@@ -51,6 +51,11 @@ def restore_beside(stanza: str, source: Source, beside: Beside, *, goes_on: bool
     )
 
 
-def restore_command(repositories: tuple[int, ...]) -> str:
-    """Return the restore_command that asks these repositories in turn, or all when none is named."""
-    return " ".join((f'{paths.RESTORE_COMMAND} %f "%p"', *(str(repo) for repo in repositories)))
+def restore_command(repositories: tuple[int, ...], *, beside_tablespaces: bool = False) -> str:
+    """Return the restore_command that asks these repositories in turn, or all when none is named.
+
+    With `beside_tablespaces` it ends recovery before a tablespace is made: its directory is named in the WAL, whatever
+    pgbackrest has mapped, and may be in use by the live cluster.
+    """
+    guard = ("beside-tablespaces",) if beside_tablespaces else ()
+    return " ".join((f'{paths.RESTORE_COMMAND} %f "%p"', *guard, *(str(repo) for repo in repositories)))

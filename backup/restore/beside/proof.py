@@ -20,7 +20,7 @@ from backup import process
 from backup.deployment import Deployment
 from backup.postgres import DatabaseError, Postgres, Replay
 from backup.restore import settings
-from backup.restore.beside import room
+from backup.restore.beside import room, tablespaces
 from contract.errors import ProductError
 from contract.exits import Exit
 from contract.supervisor import Database
@@ -248,6 +248,11 @@ class _Server:
 
 def _diagnosis(lines: tuple[str, ...]) -> tuple[str, str]:
     text = "\n".join(lines)
+    if tablespaces.MADE in text:
+        return (
+            f"{tablespaces.MADE} between this backup and the target, and to replay that would write into the live files",
+            "restore a backup that was taken after it was made (`make backup` takes one now), or a moment before it",
+        )
     if "the archive cannot be read" in text:
         return "the repository could not be read", "make the repository reachable and run the same restore again"
     fatal = next((line for line in reversed(lines) if "FATAL" in line or "PANIC" in line), "no reason in its log")

@@ -68,8 +68,14 @@ def planned(deployment: Deployment, wanted: Wanted, info: Info, *, settled: bool
     """
     given_up = gaps_of(deployment, info)
     plan.require_recoverable(wanted, given_up, deployment.zone)
-    known = replace(knowledge.gather(deployment, wanted, info, settled=settled), gaps=given_up)
+    known = replace(knowledge.gather(deployment, wanted, info, settled=settled), gaps=given_up, container=_container())
     return plan.make_plan(wanted, known, deployment.now(), deployment.zone), known
+
+
+def _container() -> str:
+    """Return the name of the database's container, which the verbs of `restore` are told; nothing in another command."""
+    context = click.get_current_context(silent=True)
+    return getattr(context.obj, "container", "") if context is not None else ""
 
 
 def require_archived(made: Plan) -> None:
@@ -95,7 +101,8 @@ def gaps_of(deployment: Deployment, info: Info) -> tuple[Gap, ...]:
 def rows(deployment: Deployment, made: Plan, known: Known, info: Info, mode: room.Mode = "beside") -> words.Rows:
     """Return the whole plan for people: what, from where, how, and what it takes."""
     several = len(deployment.config.repositories) > 1
-    read = (("read", words.sources(info, deployment.zone)),) if several else ()
+    asked = replace(info, repositories=known.info.repositories)
+    read = (("read", words.sources(asked, deployment.zone)),) if several else ()
     told = words.describe(made, known, deployment.now(), deployment.zone)
     cost = _cost(deployment, made, known)
     found = room.room(cost.database_bytes, cost.free_bytes)

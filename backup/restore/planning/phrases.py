@@ -42,19 +42,38 @@ def hole(found: Hole) -> str:
     return f"the archive lacks {found.count} WAL segments, {found.first} to {found.last}{why}"
 
 
-def at_hand(found: Hole, names: Collection[str]) -> tuple[str, ...]:
-    """Return how a hole can be closed when its segments still lie on the database's disk."""
+def at_hand(found: Hole, names: Collection[str], container: str) -> tuple[str, ...]:
+    """Return how a hole can be closed when its segments still lie on the database's disk.
+
+    `container` is the database's; empty where it is not known what it is called.
+    """
     if (
         any(fault.blocks for fault in found.faults)
         or not names
         or found.count != sum(found.first <= name <= found.last for name in names)
     ):
         return ()
+    there = "what is missing still lies in pg_wal and can be archived from there"
+    if not container:
+        return (f"{there}: `make restore-plan` shows the command",)
     return (
-        "what is missing still lies in pg_wal and can be archived from there: docker exec --workdir "
-        "/var/lib/postgresql/data salespider-postgres pgbackrest --stanza=salespider --no-archive-async archive-push "
+        f"{there}: docker exec --workdir /var/lib/postgresql/data {container} "
+        "pgbackrest --stanza=salespider --no-archive-async archive-push "
         f"pg_wal/{found.first}" + (", and so on" if found.count > 1 else ""),
     )
+
+
+def left_out(repo: int, why: str, *, may_be_newer: bool) -> str:
+    """Return what a repository that cannot be read means for a plan; `may_be_newer`: the latest state is wanted."""
+    lack = "what only it holds is not in the windows"
+    if may_be_newer:
+        lack = "if only it holds later WAL or a newer timeline, this is NOT the latest state"
+    return f"repository {repo} is left out, it cannot be read: {' '.join(why.split())}; {lack}"
+
+
+def perhaps_there(repo: int, why: str) -> str:
+    """Return the way on from a refusal that a repository which cannot be read would perhaps not have made."""
+    return f"repository {repo}, which cannot be read, may hold what is missing: {' '.join(why.split())}"
 
 
 def up_to_its_end(window: Window, timeline: int, zone: ZoneInfo) -> str:

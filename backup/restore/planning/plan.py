@@ -47,8 +47,8 @@ class Plan:
     """What will be done. `keeps_tail`: WAL that never reached the archive is fed to recovery.
 
     `repositories` are those that WAL comes from, in the order in which they are asked: the backup's own first, then the
-    others that could be read. `window` is the unbroken WAL it relies on, `notes` what cannot be known, in words.
-    `needs_tail`: the target lies in WAL that never reached the archive.
+    others that could be read. `window` is the unbroken WAL it relies on, `notes` what cannot be known, in words, and
+    `warnings` what may be missing. `needs_tail`: the target lies in WAL that never reached the archive.
     """
 
     wanted: Wanted
@@ -58,6 +58,7 @@ class Plan:
     repositories: tuple[int, ...] = ()
     window: Window | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     needs_tail: bool = False
 
     @property
@@ -86,6 +87,27 @@ def require_readable(wanted: Wanted, info: Info) -> None:
         raise RefusedError("the repository holds no backup without errors", "see `make backup-info`")
 
 
+def require_left(wanted: Wanted, info: Info, backup: Backup) -> None:
+    """Do nothing when `info`, without the repositories whose archive cannot be read, still has what is wanted to begin with.
+
+    Raises RefusedError.
+    """
+    if wanted.verb != "backup" and info.good(wanted.repo):
+        return
+    if wanted.verb == "backup" and info.find(backup.label, wanted.repo) is not None:
+        return
+    why = next((r.message for r in info.repositories if r.key == backup.repo), "")
+    others = info.good(wanted.repo)
+    nearest = min(others, key=lambda b: abs(b.stopped - backup.stopped), default=None)
+    what = f"backup {backup.label} lies in" if wanted.verb == "backup" else "all usable backups lie in"
+    raise RefusedError(
+        f"{what} repository {backup.repo}, and there {why}",
+        f"the nearest one elsewhere is {nearest.label}, in repository {nearest.repo}"
+        if nearest
+        else "run `make backup-check`",
+    )
+
+
 def backup_for(wanted: Wanted, info: Info, zone: ZoneInfo) -> Backup:
     """Return a backup of the cluster that is to be restored: an earlier one than the present, perhaps. Raises RefusedError.
 
@@ -102,16 +124,29 @@ def backup_for(wanted: Wanted, info: Info, zone: ZoneInfo) -> Backup:
 
 def make_plan(wanted: Wanted, known: Known, now: datetime, zone: ZoneInfo) -> Plan:
     """Decide. Raises RefusedError."""
-    if wanted.verb == "backup":
-        made = _plan_of_backup(wanted, known, zone)
-    elif wanted.verb == "latest":
-        made = _plan_of_latest(wanted, known, zone)
-    elif wanted.kind == "time":
-        made = _plan_of_time(wanted, known, now, zone)
-    else:
-        made = _plan_of_place(wanted, known, zone)
+    unread = () if wanted.repo is not None else tuple(r for r in known.info.repositories if not r.is_usable)
+    try:
+        made = _decided(wanted, known, now, zone)
+    except RefusedError as refused:
+        refused.hint = "; ".join((refused.hint, *(phrases.perhaps_there(r.key, r.message) for r in unread)))
+        raise
     usable = readable(known.info) if wanted.repo is None else (made.backup.repo,)
-    return replace(made, repositories=(made.backup.repo, *(key for key in usable if key != made.backup.repo)))
+    may_be_newer = wanted.verb == "latest" and not known.grows
+    return replace(
+        made,
+        repositories=(made.backup.repo, *(key for key in usable if key != made.backup.repo)),
+        warnings=tuple(phrases.left_out(r.key, r.message, may_be_newer=may_be_newer) for r in unread),
+    )
+
+
+def _decided(wanted: Wanted, known: Known, now: datetime, zone: ZoneInfo) -> Plan:
+    if wanted.verb == "backup":
+        return _plan_of_backup(wanted, known, zone)
+    if wanted.verb == "latest":
+        return _plan_of_latest(wanted, known, zone)
+    if wanted.kind == "time":
+        return _plan_of_time(wanted, known, now, zone)
+    return _plan_of_place(wanted, known, zone)
 
 
 def require_recoverable(wanted: Wanted, gaps: tuple[Gap, ...], zone: ZoneInfo) -> None:
@@ -145,7 +180,12 @@ def _plan_of_latest(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
         raise RefusedError(
             f"{phrases.hole(hole)}, so the latest state cannot be restored: recovery would end there without a word, at "
             f"{phrases.until(window, zone)}, and what was committed after that would be lost",
-            "; ".join((*phrases.at_hand(hole, known.at_hand), phrases.up_to_its_end(window, known.branch.timeline, zone))),
+            "; ".join(
+                (
+                    *phrases.at_hand(hole, known.at_hand, known.container),
+                    phrases.up_to_its_end(window, known.branch.timeline, zone),
+                )
+            ),
         )
     target = RestoreTarget("default", timeline=wanted.timeline)
     return Plan(wanted, window.backups[-1], target, known.branch.timeline, window=window)
@@ -156,7 +196,7 @@ def _none_on_branch(known: Known, zone: ZoneInfo) -> RefusedError:
     if known.holes:
         return RefusedError(
             f"{phrases.hole(known.holes[0])}, and no backup on timeline {known.branch.timeline} is complete without it",
-            "; ".join((*phrases.at_hand(known.holes[0], known.at_hand), "see `make backup-info`")),
+            "; ".join((*phrases.at_hand(known.holes[0], known.at_hand, known.container), "see `make backup-info`")),
         )
     return RefusedError(
         f"no backup lies on timeline {known.branch.timeline}, the one to follow",
@@ -196,7 +236,7 @@ def _plan_of_backup(wanted: Wanted, known: Known, zone: ZoneInfo) -> Plan:
     others = [b for b in sorted(known.info.good(wanted.repo), key=lambda b: abs(b.stopped - backup.stopped))
               if any(b in w.backups for w in known.windows)]  # fmt: skip
     nearest = f"the nearest one that can is {others[0].label}" if others else "see `make backup-info`"
-    at_hand = phrases.at_hand(hole, known.at_hand) if hole else ()
+    at_hand = phrases.at_hand(hole, known.at_hand, known.container) if hole else ()
     raise RefusedError(
         f"{lack}, and without it backup {backup.label} cannot become consistent", "; ".join((*at_hand, nearest))
     )
@@ -260,7 +300,7 @@ def _no_such_moment(known: Known, at: datetime, zone: ZoneInfo) -> RefusedError:
     if hole is not None:
         return RefusedError(
             f"{phrases.hole(hole)}, and the target {phrases.both(at, zone)} lies behind it",
-            "; ".join((*phrases.at_hand(hole, known.at_hand), *hints)),
+            "; ".join((*phrases.at_hand(hole, known.at_hand, known.container), *hints)),
         )
     return RefusedError(
         f"the target {phrases.both(at, zone)} lies after the last transaction in the archive "
@@ -327,5 +367,5 @@ def _no_such_position(wanted: Wanted, known: Known, lsn: int, zone: ZoneInfo) ->
     after = min((w.interval.begin for w in known.windows if w.interval.begin > lsn), default=None)
     hole = known.hole_after(before)
     reason = f"{phrases.hole(hole)}, and {what} lies behind it" if hole else f"{what} lies behind the end of the archive"
-    at_hand = phrases.at_hand(hole, known.at_hand) if hole else ()
+    at_hand = phrases.at_hand(hole, known.at_hand, known.container) if hole else ()
     return RefusedError(reason, "; ".join((*at_hand, *phrases.nearest_positions(before, after))))

@@ -99,7 +99,7 @@ class Known:
     `windows` are those of the archive; `latest` those with WAL that waits on the database's disk as well. `grows`: the
     running database will archive its last WAL first; `is_down`: none answers, so what it never archived is on its disk only.
     `point` is where a transaction or a name was found; `searched` says how much was looked through for it. `at_hand` are
-    missing segments that still lie in the old pg_wal.
+    missing segments that still lie in the old pg_wal, and `container` is the name of the database's, where it is known.
     """
 
     info: Info
@@ -112,6 +112,7 @@ class Known:
     point: Point | None = None
     searched: str = ""
     at_hand: frozenset[str] = frozenset()
+    container: str = ""
     gaps: tuple[Gap, ...] = ()
     segment_bytes: int = wal.DEFAULT_SEGMENT_BYTES
 

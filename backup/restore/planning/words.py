@@ -39,6 +39,7 @@ def describe(plan: Plan, known: Known, now: datetime, zone: ZoneInfo) -> Rows:
         ("restore to", to),
         ("from", base),
         ("is lost", lost),
+        *(("WARNING", warning) for warning in plan.warnings),
         *(("window", _window(window, known, zone)) for window in known.windows),
         *(("no recovery", recovery_gap.sentence(gap, lambda moment: both(moment, zone))) for gap in known.gaps),
         *(("hole", _hole(hole)) for hole in known.holes),
@@ -117,6 +118,7 @@ def as_json(plan: Plan, known: Known, cost: Cost, rows: Rows) -> dict[str, Any]:
             "seconds": None if cost.seconds is None else round(cost.seconds, 1),
         },
         "notes": list(plan.notes),
+        "warnings": list(plan.warnings),
         "text": [{"name": name, "text": text} for name, text in rows],
     }
 

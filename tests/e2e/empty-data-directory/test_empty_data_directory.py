@@ -62,6 +62,35 @@ def test_backups_outlive_the_loss_of_the_data(stack: Stack) -> None:
     assert stack.make("backup").code == 0, "the restored database is backed up like the old one"
 
 
+@pytest.mark.parametrize("kind", ["xid", "name", "lsn"])
+def test_a_place_is_reached_on_a_blank_host(stack: Stack, kind: str) -> None:
+    """Data and state are gone, the recorded points with them: what the archive holds is found there, and reached."""
+    stack.sql("DROP TABLE IF EXISTS mark; CREATE TABLE mark AS SELECT 1 AS n")
+    name = f"before-{kind}"
+    assert stack.make("restore-point", NAME=name).code == 0
+    xid, lsn = (
+        stack.sql("INSERT INTO mark VALUES (2) RETURNING pg_current_xact_id()"),
+        stack.sql("SELECT pg_current_wal_lsn()"),
+    )
+    stack.sql("INSERT INTO mark VALUES (3)")
+    segment = stack.sql("SELECT pg_walfile_name(pg_switch_wal())")
+    wait_until(lambda: stack.sql("SELECT last_archived_wal FROM pg_stat_archiver")[:24] >= segment, 60, segment)
+    lose(stack, "postgres-data", "backup-state")
+    refusal(stack)
+
+    wrong = {"xid": "4000000", "name": "never-made", "lsn": "F0/0"}[kind]
+    refused = stack.make("restore-pitr", TARGET=wrong, TARGET_TYPE=kind, CONFIRM="yes")
+    assert refused.code == 16, refused.output
+    assert "HINT: " in refused.output
+    target, left = {"xid": (xid, "1,2"), "name": (name, "1"), "lsn": (lsn, "1,2")}[kind]
+    planned = stack.make("restore-plan", TARGET=target, TARGET_TYPE=kind)
+    assert planned.code == 0, planned.output
+    result = stack.make("restore-pitr", TARGET=target, TARGET_TYPE=kind, CONFIRM="yes")
+    assert result.code == 0, result.output
+    assert stack.sql("SELECT string_agg(n::text, ',' ORDER BY n) FROM mark") == left
+    stack.wait_for_backups_after_restore()
+
+
 def wait_for_ticks(stack: Stack) -> None:
     """Let the supervisor look at the situation several times."""
     for _ in range(3):

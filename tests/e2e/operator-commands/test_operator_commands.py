@@ -102,6 +102,13 @@ def test_make_status(stack: Stack) -> None:
         assert word in result.stdout
 
 
+def test_without_a_container_that_is_said(stack: Stack) -> None:
+    """Some versions of Docker print an empty line where there is no such container."""
+    result = stack.run("scripts/in-backup", "status", check=False, PROJECT=f"{stack.project}-none")
+    assert result.code == 1
+    assert result.stderr.startswith(f"there is no container {stack.project}-none-backup\nHINT: ")
+
+
 def test_make_help(stack: Stack) -> None:
     """Every target of the guide is in the list, and `make` alone prints the same."""
     listed = stack.make("help").stdout

@@ -252,3 +252,47 @@ def test_a_killed_client_leaves_a_peek_that_can_be_used(shop: Shop) -> None:
     assert time.monotonic() - began < 60
     assert stack.make("peek-close").code == 0
     assert volume(stack) == shop.volume
+
+
+def test_tablespaces_of_the_live_database_stay_untouched(shop: Shop) -> None:
+    """One that a backup has is copied beside; one that was made after it is not replayed into the live one's files."""
+    stack, place = shop.stack, "/var/lib/postgresql/fast"
+    sums = f"find {place} -type f -exec sha256sum '{{}}' + | sort"
+    stack.exec("postgres", "mkdir", place)
+    stack.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    stack.sql("CREATE TABLE quick TABLESPACE fast AS SELECT generate_series(1, 100) AS id")
+    made = stack.sql("SELECT clock_timestamp()")
+    stack.sql("UPDATE quick SET id = id + 1000")
+    stack.sql("CHECKPOINT")
+    before = stack.exec("postgres", "sh", "-c", sums).stdout
+    result = stack.make("peek", TARGET=made)
+    assert result.code == PEEK, result.output
+    assert "a tablespace is made between this backup and the target" in result.output
+    assert "HINT: choose a moment before the tablespace was made" in result.output
+    opened(shop)
+    assert stack.make("peek-close").code == 0
+
+    assert stack.make("backup-incr").code == 0
+    opened(shop, BACKUP_SET=stack.backups()[-1]["label"])
+    assert "1100" in looked(stack, "SELECT max(id) FROM quick").split()
+    assert "/peek-" in looked(stack, "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = 'fast'")
+    assert stack.make("peek-close").code == 0
+    assert stack.exec("postgres", "sh", "-c", sums).stdout == before
+    assert stack.sql("SELECT min(id), max(id) FROM quick") == "1001|1100"
+    assert volume(stack) == sorted([*shop.volume, "fast"])
+
+
+def test_without_a_live_database_it_opens_and_compares_nothing(shop: Shop) -> None:
+    """The last test: it stops the database."""
+    stack = shop.stack
+    label = stack.backups()[-1]["label"]
+    stack.docker("stop", "postgres")
+    for variables in ({"TARGET": shop.before}, {"BACKUP_SET": label}, {"TARGET": ""}):
+        result = opened(shop, **variables)
+        assert "  the live database does not answer, so there is nothing to compare with" in result.stdout.splitlines()
+        assert re.search(r"^  table +size +peek$", result.stdout, re.MULTILINE), result.output
+        assert "live" not in result.stdout.split("PEEK: ")[1].split("the live database")[0]
+        assert looked(stack, "SELECT 1")
+        assert stack.make("peek-close").code == 0
+    stack.docker("start", "postgres")
+    wait_until(stack.is_open, 60, "the live database")

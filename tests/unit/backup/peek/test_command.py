@@ -9,12 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from backup import oplock
+from backup import oplock, process
 from backup.peek import command as module
 from backup.peek import place
 from backup.peek.keeper import Keeper
+from backup.process import Captured
 from contract.exits import Exit
-from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_info
+from tests.unit.backup.fakes import FakePgbackrest, Reply, World, make_backup, make_config, make_info
 
 FULL = make_backup("20260301-020000F")
 GB = 1_000_000_000
@@ -64,6 +65,30 @@ def test_the_copy_is_one_that_touches_nothing_of_the_live_database(peek: Type, w
     assert f"--tablespace-map-all={directory}/tablespaces" in argv
     assert {"--archive-mode=off", "--no-delta", f"--set={FULL.label}"} <= set(argv)
     assert [word for word in argv if word.startswith(("--spool-path=/var", "--lock-path=/var"))] == []
+
+
+def test_it_warns_of_a_repository_that_it_goes_without(
+    peek: Type, world: World, engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two archives cannot be listed: the peek is of the other one, and says so; by its number it is an error."""
+    world.reconfigure(make_config(repositories=2))
+    second = make_backup("20260303-020000F", repo=2, lsn_start="0/9000028", lsn_stop="0/9000100")
+    engine.info = make_info(FULL, second)
+
+    def capture(argv: tuple[str, ...], timeout_seconds: float) -> Captured:
+        is_denied = {"--recurse", "--repo=2"} <= set(argv)
+        return Captured(53, b"", "") if is_denied else engine.capture(argv, timeout_seconds)
+
+    monkeypatch.setattr(process, "capture", capture)
+    engine.script(Reply(exit_code=49))
+    world.postgres.down = "it is not running"
+    _, out, _ = peek("open")
+    (restore,) = [argv for argv in engine.ran if argv[-1] == "restore"]
+    assert "--repo=1" in restore
+    assert "  WARNING  repository 2 is left out, it cannot be read: the archive cannot be listed (path-open); " in out
+    assert "this is NOT the latest state" in out
+    code, _, err = peek("open", "--repo=2")
+    assert (code, err.splitlines()[0]) == (Exit.REPOSITORY, "the archive cannot be listed (path-open)")
 
 
 def test_without_room_nothing_is_copied(

@@ -35,3 +35,12 @@ def test_without_an_estimate_there_is_no_word_on_estimates() -> None:
 
 def test_an_empty_database() -> None:
     assert side_by_side([]) == ["  it holds no tables"]
+
+
+def test_without_the_live_one_there_are_no_columns_of_it() -> None:
+    assert side_by_side([Pair(LOG, Rows(40_000_000)), Pair(SALE, Rows(1000, is_exact=True))]) == [
+        "  table           size         peek",
+        "  public.log    5.0 GB  ~40 000 000",
+        "  public.sale  81.9 KB        1 000",
+        "  ~ is an estimate of the server's statistics: counting would have taken too long",
+    ]

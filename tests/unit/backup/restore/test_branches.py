@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,3 +41,15 @@ def test_a_history_that_cannot_be_read_is_an_error_and_not_the_first_branch(engi
         branches.newest_timeline(make_info(FULL))
     assert error.value.message == "the archive's history cannot be read (host-connect)"
     assert error.value.hint == "the repository's host cannot be reached: check name and network"
+
+
+def test_an_archive_that_cannot_be_listed_tells_by_its_last_segment(
+    engine: FakePgbackrest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = make_info(FULL, make_backup("20260302-020000F", repo=2))
+    first, second = info.archive
+    denied = process.Captured(53, b"", "")
+    monkeypatch.setattr(process, "capture", lambda argv, _: denied if "--repo=2" in argv else listing("00000002.history"))
+    assert branches.newest_timeline(info) == 2
+    later = replace(second, last="000000040000000000000009")
+    assert branches.newest_timeline(replace(info, archive=(first, later))) == 4

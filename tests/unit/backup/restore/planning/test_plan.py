@@ -312,11 +312,13 @@ def test_the_latest_state_over_a_hole_is_refused_and_what_is_before_it_named() -
 
 
 def test_missing_segments_that_still_lie_in_pg_wal_are_the_first_way() -> None:
-    _, hint = refusal(
-        Wanted("latest"), make_info(EARLY), archives=(archive(5),), at_hand=frozenset({"000000010000000000000005"})
-    )
-    assert hint.startswith("what is missing still lies in pg_wal and can be archived from there: docker exec ")
+    missing = frozenset({"000000010000000000000005"})
+    there = "what is missing still lies in pg_wal and can be archived from there: "
+    _, hint = refusal(Wanted("latest"), make_info(EARLY), archives=(archive(5),), at_hand=missing, container="shop-postgres")
+    assert hint.startswith(f"{there}docker exec --workdir /var/lib/postgresql/data shop-postgres pgbackrest ")
     assert "archive-push pg_wal/000000010000000000000005; " in hint
+    _, hint = refusal(Wanted("latest"), make_info(EARLY), archives=(archive(5),), at_hand=missing)
+    assert hint.startswith(f"{there}`make restore-plan` shows the command; ")
     _, hint = refusal(
         Wanted("latest"), make_info(EARLY), archives=(archive(5, 6),), at_hand=frozenset({"000000010000000000000005"})
     )
