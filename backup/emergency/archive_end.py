@@ -53,14 +53,17 @@ def last_commit(deployment: Deployment, segment: str, segment_bytes: int) -> dat
     return None
 
 
-def fetch(deployment: Deployment, segment: str, repos: Sequence[int], directory: Path) -> Path | None:
+def fetch(
+    deployment: Deployment, segment: str, repos: Sequence[int], directory: Path, pgdata: Path | None = None
+) -> Path | None:
     """Fetch a segment from the archive into a directory; None when nobody can.
 
-    The repositories are asked in turn; all at once when none is named, and then one that is lost costs minutes.
+    The repositories are asked in turn; all at once when none is named, and then one that is lost costs minutes. `pgdata`
+    stands in for the data directory, by which pgbackrest knows the cluster.
     """
     file = directory / segment
     for repo in repos or (None,):
-        only = () if repo is None else (f"--repo={repo}",)
+        only = (*(() if repo is None else (f"--repo={repo}",)), *(() if pgdata is None else (f"--pg1-path={pgdata}",)))
         get = ("pgbackrest", f"--stanza={deployment.config.stanza}", *only, "archive-get", segment, str(file))
         if process.capture(get, GET_SECONDS).exit_code == 0 and file.exists():
             return file

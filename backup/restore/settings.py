@@ -21,6 +21,9 @@ _OF_RECOVERY: Final = frozenset(
     }
 )  # fmt: skip
 
+_GUARD: Final = " beside-tablespaces"
+_TARGET: Final = re.compile(r"^recovery_target(_time|_xid|_lsn|_name)?\s*=", re.MULTILINE)
+
 CONTROLLED: Final = {
     "max_connections setting": "max_connections",
     "max_worker_processes setting": "max_worker_processes",
@@ -42,8 +45,13 @@ AUTO_CONF: Final = "postgresql.auto.conf"
 
 
 def in_its_place(auto_conf: str) -> str:
-    """Return `postgresql.auto.conf` of a restored cluster for its life in its place: it archives."""
-    return _without(auto_conf, _ENTERED_BY_RESTORES)
+    """Return `postgresql.auto.conf` of a restored cluster for its life in its place: it archives.
+
+    With a target the proof has shown that no tablespace is made before it. The server reads ahead of it, and must not end
+    because of one that is made after it.
+    """
+    kept = _without(auto_conf, _ENTERED_BY_RESTORES)
+    return kept.replace(_GUARD, "") if _TARGET.search(kept) else kept
 
 
 def back_again(auto_conf: str, restore_command: str) -> str:

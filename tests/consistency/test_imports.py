@@ -53,6 +53,7 @@ PURE = (
     "backup/restore/planning/phrases.py",
     "backup/restore/planning/plan.py",
     "backup/restore/planning/refusal.py",
+    "backup/restore/planning/stand_in.py",
     "backup/restore/planning/target.py",
     "backup/restore/planning/window.py",
     "backup/restore/planning/words.py",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
+
 import pytest
 
 from backup.postgres import Postgres
@@ -69,3 +72,21 @@ def test_what_was_never_there_is_refused_before_anything_stops(encrypted: Site, 
     encrypted.switch_wal()
     with pytest.raises(RefusedError, match=r"is not in the archive \(the last \d+ segments were searched\)"):
         planned(encrypted, Wanted("pitr", kind=kind, value=value))  # type: ignore[arg-type]
+
+
+def test_on_a_blank_host_the_archive_is_looked_into_as_well(encrypted: Site) -> None:
+    """archive-get asks the data directory for its identity; without one the segments are read as files."""
+    fill(encrypted, 100)
+    encrypted.sql("SELECT pg_create_restore_point('before the mistake')")
+    xid = encrypted.sql("INSERT INTO entry DEFAULT VALUES RETURNING pg_current_xact_id()")
+    encrypted.switch_wal()
+    encrypted.stop()
+    shutil.rmtree(encrypted.pgdata)
+    for kind, value in (("name", "before the mistake"), ("xid", xid)):
+        assert planned(encrypted, Wanted("pitr", kind=kind, value=value)) == "full"  # type: ignore[arg-type]
+        with pytest.raises(RefusedError, match=r"is not in the archive \(the last [1-9]\d* segments were searched\)"):
+            planned(encrypted, Wanted("pitr", kind=kind, value="4000000"))  # type: ignore[arg-type]
+    with pytest.raises(RefusedError, match="lies after the last transaction in the archive"):
+        planned(encrypted, Wanted("pitr", at=datetime.now(UTC)))
+    restore(encrypted, Wanted("pitr", kind="name", value="before the mistake"))
+    assert rows(encrypted) == 100

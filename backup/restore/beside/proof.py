@@ -131,7 +131,9 @@ class Proof:
 
     def _words(self, case: Case) -> tuple[str, ...]:
         directory = str(self._scratch)
-        return ("postgres", "-D", str(case.pgdata), *settings.of_proof(control(case.pgdata), directory, directory))
+        words = settings.of_proof(control(case.pgdata), directory, directory)
+        guarded = tablespaces.are_in(self._deployment.volumes.database)
+        return ("postgres", "-D", str(case.pgdata), *words, *(tablespaces.NOT_AHEAD if guarded else ()))
 
     def _wait(self, server: _Server, case: Case) -> Replay | None:
         """Return the standby at its target; None when it needs bigger settings, which its control file names by now."""

@@ -2,7 +2,7 @@
 
 pgBackRest maps the tablespaces that a backup has. One that was made later is made again by its WAL, which names the
 directory of the live cluster: the standby would write into the live files. `pgbackrest-restore-command` looks for that and
-stops. Recovery reads half a megabyte of WAL ahead, so that a moment shortly before the making is not reached either.
+stops, before the whole segment: a moment in the same one is not reached either.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Final
 
 MADE: Final = "a tablespace is made"
 """What `pgbackrest-restore-command` says, and whoever explains it."""
+
+NOT_AHEAD: Final = ("-c", "recovery_prefetch=off")
+"""Otherwise recovery reads half a megabyte ahead, and would stop that much before the segment."""
 
 
 def are_in(volume: Path) -> bool:

@@ -72,13 +72,10 @@ def read(info: Info, repo: int | None, backup: Backup) -> Read:
 
     Raises RepositoryError when none of them can be listed.
     """
-    cluster = {(c.repo, str(c.id)): c.system_id for c in info.clusters}
     size = archives.segment_bytes_of(b for b in info.good() if b.system_id == backup.system_id)
     holdings, failed = [], {}
     for key in plan.readable(info):
-        ids = tuple(
-            a.id for a in info.archive if a.repo == key and cluster.get((key, a.id.rpartition("-")[2])) == backup.system_id
-        )
+        ids = archive_ids(info, key, backup.system_id)
         if ids and repo in (None, key):
             try:
                 listed = [archives.read(_listing(info.stanza, key, archive_id), size) for archive_id in reversed(ids)]
@@ -87,6 +84,12 @@ def read(info: Info, repo: int | None, backup: Backup) -> Read:
             else:
                 holdings.append(Holding(key, ids, archives.merged(listed)))
     return Read(tuple(holdings)).without(failed)
+
+
+def archive_ids(info: Info, repo: int, system_id: int | None) -> tuple[str, ...]:
+    """Return the names of a cluster's archives in a repository ("17-1"), the newest last."""
+    cluster = {(c.repo, str(c.id)): c.system_id for c in info.clusters}
+    return tuple(a.id for a in info.archive if a.repo == repo and cluster.get((repo, a.id.rpartition("-")[2])) == system_id)
 
 
 def follow(wanted: Wanted, found: Read, stanza: str, backup: Backup) -> tuple[Branch, Read]:

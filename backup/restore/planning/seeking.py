@@ -6,12 +6,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from backup.deployment import Deployment
 from backup.emergency import archive_end
 from backup.ledger import wal
+from backup.restore.beside.proof import control
+from backup.restore.planning import stand_in
 from backup.restore.planning.plan import Wanted
 from backup.restore.planning.window import End, Known, Point, Window
 from backup.state.points import Points
@@ -26,17 +29,22 @@ Find = Callable[[bytes], tuple[str, int, datetime | None] | None]
 """Finds something in what pg_waldump prints: what to say of it, its position, its time."""
 
 
+Fetch = Callable[[Window, str, Path], Path | None]
+"""Brings a segment of a window into a directory."""
+
+
 def seen(deployment: Deployment, wanted: Wanted, known: Known, system_id: int | None) -> Known:
     """Return what is known with what only a look into segments tells, as far as this restore needs it."""
+    fetch = _fetching(deployment, system_id, known.segment_bytes)
     if wanted.verb == "pitr" and wanted.kind in ("xid", "name"):
-        known = _located(deployment, wanted, known, system_id)
+        known = _located(deployment, wanted, known, system_id, fetch)
     if wanted.verb == "backup":
         return known
     ends: dict[int, End | None] = {}
 
     def with_end(window: Window) -> Window:
         if window.interval.end not in ends:
-            ends[window.interval.end] = _end(deployment, window, known.segment_bytes)
+            ends[window.interval.end] = _end(fetch, window, known.segment_bytes)
         return replace(window, end=ends[window.interval.end])
 
     if wanted.verb == "latest":
@@ -44,12 +52,32 @@ def seen(deployment: Deployment, wanted: Wanted, known: Known, system_id: int | 
     return replace(known, windows=tuple(w if known.is_open(w) else with_end(w) for w in known.windows))
 
 
-def _end(deployment: Deployment, window: Window, segment_bytes: int) -> End | None:
+def _fetching(deployment: Deployment, system_id: int | None, segment_bytes: int) -> Fetch:
+    """Return what fetches segments. Where the disk has no cluster of that identity, a control file stands in for it."""
+
+    @cache
+    def is_there() -> bool:
+        told = control(deployment.volumes.pgdata).get("Database system identifier")
+        return system_id is None or told == str(system_id)
+
+    def fetch(window: Window, segment: str, directory: Path) -> Path | None:
+        if is_there():
+            return archive_end.fetch(deployment, segment, window.repositories, directory)
+        with tempfile.TemporaryDirectory(prefix="identity-") as pgdata:
+            file = Path(pgdata) / "global" / "pg_control"
+            file.parent.mkdir()
+            file.write_bytes(stand_in.control_file(system_id or 0, segment_bytes))
+            return archive_end.fetch(deployment, segment, window.repositories, directory, Path(pgdata))
+
+    return fetch
+
+
+def _end(fetch: Fetch, window: Window, segment_bytes: int) -> End | None:
     """Look back from a window's end for the last commit; None when nobody can look."""
     record, needed = None, wal.parse_lsn(window.backups[-1].lsn_stop or "0/0")
     for place, segment in enumerate(window.last_segments[:MOST_LOOKED_AT]):
         with tempfile.TemporaryDirectory(prefix="wal-") as directory:
-            file = archive_end.fetch(deployment, segment, window.repositories, Path(directory))
+            file = fetch(window, segment, Path(directory))
             if file is None:
                 return End(None, record) if place else None
             bound = (f"--end={wal.format_lsn(window.interval.end)}",) if place == 0 else ()
@@ -67,7 +95,7 @@ def _end(deployment: Deployment, window: Window, segment_bytes: int) -> End | No
 # --- transactions and names -------------------------------------------------------------------------------------------
 
 
-def _located(deployment: Deployment, wanted: Wanted, known: Known, system_id: int | None) -> Known:
+def _located(deployment: Deployment, wanted: Wanted, known: Known, system_id: int | None, fetch: Fetch) -> Known:
     written = wanted.value or ""
     if wanted.kind == "name" and system_id is not None:
         recorded = Points(deployment.store).find(written, system_id)
@@ -78,20 +106,20 @@ def _located(deployment: Deployment, wanted: Wanted, known: Known, system_id: in
     rmgr = "--rmgr=Transaction" if wanted.kind == "xid" else "--rmgr=XLOG"
     searched = 0
     for window in reversed(known.windows):
-        point, count = _search(deployment, window, find, (rmgr, known.segment_bytes))
+        point, count = _search(fetch, window, find, (rmgr, known.segment_bytes))
         searched += count
         if point is not None:
             return replace(known, point=point)
     return replace(known, searched=f"the last {searched} segments were searched")
 
 
-def _search(deployment: Deployment, window: Window, find: Find, where_to: tuple[str, int]) -> tuple[Point | None, int]:
+def _search(fetch: Fetch, window: Window, find: Find, where_to: tuple[str, int]) -> tuple[Point | None, int]:
     """Look through a window's segments, the last first; return what was found and how many were looked at."""
     rmgr, size = where_to
     with tempfile.TemporaryDirectory(prefix="wal-") as directory:
         behind: Path | None = None
         for count, segment in enumerate(window.last_segments, 1):
-            file = archive_end.fetch(deployment, segment, window.repositories, Path(directory))
+            file = fetch(window, segment, Path(directory))
             if file is None:
                 return None, count - 1
             begin, end = wal.begin_of(segment, size), min(wal.end_of(segment, size), window.interval.end)

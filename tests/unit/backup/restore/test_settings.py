@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from backup.restore import settings
 
 AUTO_CONF = """\
@@ -59,3 +61,13 @@ def test_a_standby_is_harmless() -> None:
     for setting in ("listen_addresses=", "archive_mode=off", "recovery_target_action=pause", "shared_preload_libraries="):
         assert setting in words
     assert not any("data_directory" in word for word in words)
+
+
+@pytest.mark.parametrize(
+    ("target", "is_guarded"),
+    [("", True), ("recovery_target_timeline = '2'\n", True), ("recovery_target_lsn = '0/5'\n", False)],
+)
+def test_the_guard_of_tablespaces_goes_when_a_target_is_proven(target: str, is_guarded: bool) -> None:
+    text = settings.in_its_place(f"restore_command = 'fetch %f \"%p\" beside-tablespaces 1'\n{target}")
+    assert ("beside-tablespaces" in text) is is_guarded
+    assert text.startswith('restore_command = \'fetch %f "%p" ')

@@ -125,4 +125,4 @@ def test_a_pgbackrest_without_repo_put_tests_no_writing(store: FakeStore) -> Non
 
 def test_another_failure_has_the_engines_words(store: FakeStore) -> None:
     store.broken["repo-ls"] = Captured(53, b"", "ERROR: [053]: unable to list\x1b file\n")
-    assert gone()["list"].seen == ("list failed with pgbackrest's exit code 53 (unknown): [053]: unable to list  file")
+    assert gone()["list"].seen == ("list failed with pgbackrest's exit code 53 (path-open): [053]: unable to list  file")

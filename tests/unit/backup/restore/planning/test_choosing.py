@@ -251,3 +251,14 @@ def test_a_listing_of_nothing_is_an_archive_of_nothing(world: World, engine: Fak
     engine.captured["--recurse"] = process.Captured(0, archive_json(), "")
     known = gathered(world, engine, Wanted("latest"))
     assert (known.latest, [hole.cuts for hole in known.holes]) == ((), [(FULL,)])
+
+
+@pytest.mark.parametrize(("on_disk", "stands_in"), [(SYSTEM_ID, False), (1, True)])
+def test_without_the_cluster_on_the_disk_a_control_file_stands_in(
+    world: World, engine: FakePgbackrest, on_disk: int, stands_in: bool
+) -> None:
+    engine.info, engine.control_system_id, engine.wal_dump = make_info(FULL), on_disk, COMMIT
+    gathered(world, engine, Wanted("pitr", at=world.clock()))
+    gets = [argv for argv in engine.ran if "archive-get" in argv]
+    assert gets
+    assert [any(word.startswith("--pg1-path=") for word in argv) for argv in gets] == [stands_in] * len(gets)
