@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from backup.deployment import Deployment
-from backup.restore.planning.plan import RefusedError
 from backup.restore.swap import journal_file
 from backup.restore.swap.journal import Journal, Kept
 from contract.supervisor import FORCED_FULL_AT_MOST_EVERY, BackupType
@@ -102,19 +101,6 @@ def remove(deployment: Deployment, kept: Kept) -> None:
     if present.without(kept.name) != present:
         journal_file.save(volume, present.without(kept.name))
     remove_tablespaces(volume, present)
-
-
-def require_no_tablespaces(volume: Path) -> None:
-    """Do nothing unless a kept cluster has tablespaces. Raises RefusedError, JournalError, OSError.
-
-    An older backup may name their very places, and a restore in place would go over them.
-    """
-    for kept in kept_clusters(volume):
-        if any(link.is_symlink() for link in (volume / kept.name / "pg_tblspc").glob("*")):
-            raise RefusedError(
-                f"{kept.name}, which an earlier restore has kept, has tablespaces; a restore in place may overwrite them",
-                "restore without IN_PLACE=yes; or remove what is kept: make restore-cleanup CONFIRM=yes",
-            )
 
 
 def remove_tablespaces(volume: Path, journal: Journal) -> None:

@@ -17,7 +17,7 @@ from backup import logs, oplock, pgbackrest, throttled
 from backup.deployment import Deployment
 from backup.peek import place
 from backup.pgbackrest import Info
-from backup.restore import aftercare, branches, in_place, standing, tidying, transaction
+from backup.restore import aftercare, branches, in_place, standing, tablespaces, tidying, transaction
 from backup.restore.beside import room
 from backup.restore.container import DatabaseContainer
 from backup.restore.planning import choosing
@@ -186,7 +186,10 @@ def _carry_out(wanted: Wanted, options: Options) -> None:
         steps.settle(cluster, waits_for_archive=must, is_stored=_looking(deployment, info, made))
         # the settled WAL and whatever was backed up while the question stood are part of the plan now
         info = jobs.read_info(deployment, earlier=info)
-        made, _ = choosing.planned(deployment, wanted, info, settled=True)
+        shown, (made, _) = made, choosing.planned(deployment, wanted, info, settled=True)
+        for warning in made.warnings:
+            if warning not in shown.warnings:
+                scene.say(f"WARNING: {warning}")
         if options.in_place:
             choosing.require_archived(made)
         leaves_one = not options.in_place and journal_file.has_entries(deployment.volumes.pgdata / "global")
@@ -211,7 +214,7 @@ def _shown_plan(scene: Scene, wanted: Wanted, info: Info, options: Options) -> t
         write(f"  {name:<11} {text}")
     if options.in_place:
         choosing.require_archived(made)
-        aftercare.require_no_tablespaces(deployment.volumes.database)
+        tablespaces.require_restorable(deployment, made.backup)
     else:
         room.require(found)
     return made, told[0][1]

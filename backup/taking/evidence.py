@@ -33,6 +33,13 @@ def damaged_files(stdout: bytes) -> tuple[str, ...]:
     return tuple(name for stanza in stanzas for entry in stanza.get("backup", []) for name in entry.get("error-list") or ())
 
 
+def tablespaces(stdout: bytes) -> frozenset[str]:
+    """Return the object ids of the tablespaces that the details of a backup name. Raises UnreadableAnswerError."""
+    stanzas = pgbackrest.parse_stanzas(stdout)
+    named = (entry.get("tablespace") or () for stanza in stanzas for entry in stanza.get("backup", []))
+    return frozenset(str(each["oid"]) for several in named for each in several)
+
+
 def name_files(files: tuple[str, ...]) -> str:
     """Return a few of the files for a sentence, and how many there are: "in 7 files: base/5/16384, …"."""
     if not files:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from backup.ledger import wal
-from backup.restore import aftercare, branches, transaction
+from backup.restore import aftercare, branches, tablespaces, transaction
 from backup.restore.beside.build import SideRestore
 from backup.restore.beside.catching_up import WORTH_BYTES
 from backup.restore.beside.proof import control
@@ -21,6 +21,7 @@ from backup.restore.container import Condition
 from backup.restore.in_place import InPlaceRestore, Restored
 from backup.restore.planning import choosing
 from backup.restore.planning.plan import STOP_PRECISION, Wanted
+from backup.restore.planning.refusal import RefusedError
 from backup.restore.scene import Scene
 from backup.restore.swap.outcome import PutBackError
 from backup.restore.swap.switch import Switch
@@ -280,6 +281,8 @@ def test_a_tablespace_that_was_made_after_the_backup_is_not_written_into(site: S
             restore(site, wanted)
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == files
     assert site.sql("SELECT min(id), max(id) FROM quick") == "2001|2100"
+    with site.deployment() as deployment, pytest.raises(RefusedError, match="was made after backup"):
+        tablespaces.require_restorable(deployment, jobs.read_info(deployment).backups[0])
     restore(site, Wanted("pitr", at=before), 2)
     assert (rows(site), site.sql("SELECT to_regclass('quick')")) == (10, ""), "before it there is nothing to make"
     undo(site, 3)

@@ -10,7 +10,6 @@ import pytest
 
 from backup.due.agenda import Agenda
 from backup.restore import aftercare, standing, tidying
-from backup.restore.planning.plan import RefusedError
 from backup.restore.swap import journal, journal_file, orphan
 from backup.restore.swap.journal import Journal, Kept, Step
 from backup.state.history import Beginning, Ending
@@ -121,14 +120,6 @@ def test_a_directory_of_tablespaces_goes_with_the_last_cluster_that_points_to_it
     tidying.remove_due(world.deployment, before_their_time=True)
     assert used.exists()
     assert not unused.parent.exists()
-
-
-def test_a_restore_in_place_would_go_over_the_tablespaces_of_a_kept_cluster(world: World) -> None:
-    keep(world)
-    aftercare.require_no_tablespaces(world.volumes.database)
-    tablespace(world, NAME, "1")
-    with pytest.raises(RefusedError):
-        aftercare.require_no_tablespaces(world.volumes.database)
 
 
 # --- the full backup after it -----------------------------------------------------------------------------------------
