@@ -22,10 +22,14 @@ pytest.register_assert_rewrite("tests.e2e.cycle")
 
 LIVING: list[Stack] = []
 LONGEST_FIRST = (
+    "two-clouds",
     "outage-long",
     "outage-at-backup",
-    "outage-short",
+    "credentials-rotated",
+    "restore-sources",
+    "restore-killed",
     "overlap",
+    "outage-short",
     "health-transitions",
     "scheduled-run",
     "empty-data-directory",
