@@ -75,8 +75,8 @@ class Bench:
         from_repository = {
             "restore-latest": self.ours,
             "stop, `pgbackrest --delta restore`, start": self.plain,
-            "stop, `pgbackrest restore` into an empty directory, start": self.plain_empty,
             "restore-latest IN_PLACE=yes": self.in_place,
+            "stop, `pgbackrest restore` into an empty directory, start": self.plain_empty,
         }
         from_copies = {"pg_basebackup, copied back": self.basebackup, "Barman": self.barmans}
         return {**from_repository, **(from_copies if self.with_copies else {})}
