@@ -215,6 +215,7 @@ def test_a_moment_behind_the_last_commit_in_the_archive_is_refused_before_anythi
 
 def test_a_tablespace_younger_than_the_backup_would_keep_newer_pages(site: Site) -> None:
     """Why `backup.restore.tablespaces` refuses it: this goes around that, and the moment that comes back never was."""
+    site.back_up("full")
     place = site.volume / "fast"
     place.mkdir()
     site.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
