@@ -213,16 +213,15 @@ def test_a_moment_behind_the_last_commit_in_the_archive_is_refused_before_anythi
     assert rows(encrypted) == 100
 
 
-def test_a_tablespace_younger_than_the_backup_would_keep_newer_pages(site: Site) -> None:
+def test_a_tablespace_younger_than_the_backup_would_keep_newer_pages(encrypted: Site) -> None:
     """Why `backup.restore.tablespaces` refuses it: this goes around that, and the moment that comes back never was."""
-    site.back_up("full")
-    place = site.volume / "fast"
+    place = encrypted.volume / "fast"
     place.mkdir()
-    site.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
-    site.sql("CREATE TABLE quick TABLESPACE fast AS SELECT 1 AS id")
-    inside = moment(site)
-    site.sql("UPDATE quick SET id = 2")
-    site.sql("CHECKPOINT")
-    site.switch_wal()
-    restore(site, Wanted("pitr", at=inside))
-    assert site.sql("SELECT coalesce(max(id), 0) FROM quick") != "1"
+    encrypted.sql(f"CREATE TABLESPACE fast LOCATION '{place}'")
+    encrypted.sql("CREATE TABLE quick TABLESPACE fast AS SELECT 1 AS id")
+    inside = moment(encrypted)
+    encrypted.sql("UPDATE quick SET id = 2")
+    encrypted.sql("CHECKPOINT")
+    encrypted.switch_wal()
+    restore(encrypted, Wanted("pitr", at=inside))
+    assert encrypted.sql("SELECT coalesce(max(id), 0) FROM quick") != "1"
