@@ -301,12 +301,15 @@ class Stack:
         wait_until(lambda: self.doing().startswith("idle"), 30, "an idle supervisor")
 
     def wait_for_backups_after_restore(self) -> None:
-        """Wait until the supervisor has taken what follows every restore: a backup into each repository."""
+        """Wait until the supervisor has taken what follows every restore: a backup into each repository.
+
+        One that the restore has interrupted is taken again as what it was, and is as good.
+        """
 
         def is_done() -> bool:
             runs = self.runs()
             restored = max(run["finished_at"] or 0.0 for run in runs if run["kind"] == "restore")
-            taken = [run["state"] for run in runs if run["origin"] == "restore" and run["started_at"] > restored]
+            taken = [run["state"] for run in runs if run["kind"] == "backup" and run["started_at"] > restored]
             return "succeeded" in taken and "running" not in taken and self.doing(restored).startswith("idle")
 
         wait_until(is_done, START_SECONDS, "the backups after the restore")
