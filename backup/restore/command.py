@@ -160,8 +160,8 @@ def _go_ahead(lock: Path, verb: str, options: Options, claim: ExitStack, holder:
     if verb == "cleanup" or not oplock.gives_way(lock):
         click.echo(f"waiting for the {holder} to end")
         return
-    click.echo(f"the {holder} is running; a restore goes first, and it is taken again afterwards")
-    _ask("Stop it?", confirmed=options.confirmed)
+    click.echo(f"the {holder} is running; a restore goes first, and a backup follows it")
+    _ask("Stop it? (n: nothing is changed; `make status` shows when it has ended)", confirmed=options.confirmed)
     claim.enter_context(oplock.ahead(lock))
 
 

@@ -108,9 +108,9 @@ class InPlaceRestore:
         except DatabaseError as error:
             self._scene.say(f"the database cannot be asked to archive its last WAL ({error.message})")
             return
-        self._scene.say(
-            f"the last WAL segment {segment} is {'archived' if arrived else 'NOT archived; it is kept and used'}"
-        )
+        without = "the plan is made without it" if waits_for_archive else "it is kept and used"
+        how = "archived" if arrived else f"NOT archived; {without}"
+        self._scene.say(f"the last WAL segment {segment} is {how}")
 
     def _wait_until_archived(self, segment: str, is_stored: IsStored | None, *, must: bool) -> bool:
         """Wait for a segment; with a dead repository only as long as it must be: it is on the database's disk anyway."""

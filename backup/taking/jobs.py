@@ -65,7 +65,7 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
     """Take one backup: lock, record, look, run, prove, record, tell. Never raises for a failed one; raises BusyError.
 
     `patience_seconds` is how long to wait while another backup or a restore holds the operation lock. A restore that comes
-    while it runs goes first: then it ends as interrupted, to be taken again.
+    while it runs goes first: then it ends as interrupted, and is taken again unless it was asked for by hand.
     """
     log = logs.logger()
     with oplock.hold_giving_way(
@@ -80,18 +80,19 @@ def take_backup(deployment: Deployment, request: BackupRequest, patience_seconds
         beginning = Beginning("backup", request.kind, request.repo, request.origin, request.reason)
         run = deployment.history.begin(beginning, deployment.now())
         _tell_start(deployment, request)
-        outcome = _unless_stopped(end, _backed_up(replace(deployment, stop=end), request, run))
+        outcome = _unless_stopped(end, request, _backed_up(replace(deployment, stop=end), request, run))
         deployment.history.end(run, outcome.ending(), deployment.now())
         _tell_end(deployment, request, outcome)
     return outcome
 
 
-def _unless_stopped(end: oplock.End, outcome: Outcome) -> Outcome:
+def _unless_stopped(end: oplock.End, request: BackupRequest, outcome: Outcome) -> Outcome:
     """Take a failure for an interruption when it was to end: the database may have gone first."""
     if outcome.state == "failed" and outcome.label is None and end.is_set():
         outcome = replace(outcome, state="interrupted", retryable=True)
     if outcome.state == "interrupted" and end.gave_way:
-        return replace(outcome, message=GAVE_WAY, hint="it is taken again after the restore")
+        again = "" if request.origin == "manual" else "it is taken again after the restore"
+        return replace(outcome, message=GAVE_WAY, hint=again)
     return outcome
 
 

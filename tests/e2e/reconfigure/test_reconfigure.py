@@ -71,3 +71,13 @@ def test_nothing_changed_is_nothing_touched(stack: Stack) -> None:
     assert result.code == 0, result.output
     assert "configuration unchanged" in result.output
     assert lives(stack) == before
+
+
+def test_a_new_image_is_announced(stacks: Stacks) -> None:
+    """The database goes away for a moment when its container is made anew; with the same image it is left alone."""
+    stack = stacks.running()
+    announced = "==> its image is a new one: the database is restarted with it"
+    first, second = stack.make("deploy"), stack.make("deploy")
+    assert (first.code, second.code) == (0, 0), first.output + second.output
+    assert announced in first.stdout
+    assert announced not in second.stdout

@@ -317,7 +317,7 @@ def test_a_restore_goes_ahead_of_a_backup(
         code, out, _ = command("--yes", "latest")
         thread.join()
     assert out.startswith("the full backup (schedule) (since ")
-    assert "is running; a restore goes first, and it is taken again afterwards\n" in out
+    assert "is running; a restore goes first, and a backup follows it\n" in out
     assert end.gave_way
     assert code == Exit.OK
 

@@ -394,7 +394,7 @@ def test_what_does_not_arrive_is_left_to_the_plan(scene: Scene, monkeypatch: pyt
     monkeypatch.setattr(in_place, "ARCHIVE_PATIENCE_SECONDS", 0.01)
     scene.world.postgres.archived = None
     settle(scene)
-    assert scene.said == [f"the last WAL segment {CURRENT} is NOT archived; it is kept and used"]
+    assert scene.said == [f"the last WAL segment {CURRENT} is NOT archived; the plan is made without it"]
     assert scene.container.calls == []
 
 

@@ -347,7 +347,11 @@ def test_while_another_operation_holds_the_lock_nothing_is_run_or_recorded(world
     assert logged == []
 
 
-def test_a_backup_ends_for_a_restore_that_goes_ahead_and_is_to_be_taken_again(world: World, engine: FakePgbackrest) -> None:
+@pytest.mark.parametrize(("asked", "hint"), [(DIFF, "it is taken again after the restore"), (FULL, "")])
+def test_a_backup_ends_for_a_restore_that_goes_ahead(
+    world: World, engine: FakePgbackrest, asked: BackupRequest, hint: str
+) -> None:
+    """One that was begun by hand is nobody's to take again."""
     ahead = ExitStack()
 
     def restore() -> None:
@@ -355,9 +359,9 @@ def test_a_backup_ends_for_a_restore_that_goes_ahead_and_is_to_be_taken_again(wo
 
     engine.script(Reply(63, does=restore))
     with ahead, capture_logs() as logged:
-        outcome = take(world)
+        outcome = take(world, asked)
     assert (outcome.state, outcome.retryable) == ("interrupted", True)
-    assert (outcome.message, outcome.hint) == (jobs.GAVE_WAY, "it is taken again after the restore")
+    assert (outcome.message, outcome.hint) == (jobs.GAVE_WAY, hint)
     (run,) = world.deployment.history.recent("backup")
     assert (run.state, run.message) == ("interrupted", jobs.GAVE_WAY)
     assert [(entry["event"], entry["message"]) for entry in logged][-1] == (events.BACKUP_INTERRUPTED, jobs.GAVE_WAY)
