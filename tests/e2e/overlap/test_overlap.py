@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.conftest import Stacks
 from tests.e2e.stack import Stack, wait_until
 
-MEGABYTES = 40
+MEGABYTES = 100
 
 
 def said(stack: Stack, event: str) -> list[dict[str, object]]:
