@@ -148,7 +148,7 @@ def test_status_and_cleanup(stack: Stack) -> None:
     assert "last restore: undo" in status.output
     names = kept(stack)
     assert all(name in status.output for name in names)
-    wait_until(lambda: stack.runs()[-1]["origin"] == "restore" and stack.runs()[-1]["state"] == "succeeded", 90, "a backup")
+    stack.wait_for_backups_after_restore()
     result = stack.make("restore-cleanup")
     assert result.code == 0, result.output
     assert kept(stack) == names, "their days are not over"
