@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
 
@@ -32,6 +33,13 @@ PREFIX: Final = "salespider-test-"
 START_SECONDS: Final = 120.0
 COMMAND_SECONDS: Final = 300.0
 POLL_SECONDS: Final = 0.2
+
+_FAR_OFF: Final = datetime.now(UTC) + timedelta(hours=12)
+NOT_DUE_NOW: Final = {
+    "BACKUP_SCHEDULE_FULL": f"0 {_FAR_OFF.hour} * * 0",
+    "BACKUP_SCHEDULE_DIFF": f"0 {_FAR_OFF.hour} * * 1-6",
+}
+"""The default schedule at another hour: at two in the morning a scenario would meet a backup it has not asked for."""
 
 # Whatever else the shell of the tests has set must not reach the product: a stray TZ or COMPOSE_FILE would change it.
 _PASSED_ON: Final = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "BASE_IMAGE")
@@ -116,8 +124,9 @@ class Stack:
             self.run("docker", "tag", built, f"{built.partition(':')[0]}:{self.project}")
 
     def configure(self, **variables: str) -> None:
-        """Write the env file anew. It takes effect with the next `up`."""
-        self.env_file.write_text("".join(f"{name}='{value}'\n" for name, value in variables.items()))
+        """Write the env file anew, with a schedule that is not due now unless one is given. The next `up` takes it."""
+        settings = {**NOT_DUE_NOW, **variables}
+        self.env_file.write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
 
     # --- commands -----------------------------------------------------------------------------------------------------
 

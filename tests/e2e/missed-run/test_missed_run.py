@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from tests.e2e.conftest import Stacks
 from tests.e2e.stack import Stack, wait_until
 
@@ -31,10 +33,11 @@ def scheduled(stack: Stack) -> list[tuple[str, str]]:
 
 def test_what_was_missed_is_caught_up_once(stacks: Stacks) -> None:
     """A differential backup was due every hour, an incremental one every quarter: one differential backup is all of it."""
+    minute = datetime.now(UTC).minute
     stack = stacks.running(
         BACKUP_SCHEDULE_FULL="0 0 31 12 *",
-        BACKUP_SCHEDULE_DIFF="0 * * * *",
-        BACKUP_SCHEDULE_INCR="*/15 * * * *",
+        BACKUP_SCHEDULE_DIFF=f"{(minute + 30) % 60} * * * *",
+        BACKUP_SCHEDULE_INCR=f"{(minute + 8) % 15}-59/15 * * * *",  # not in the next minutes
         BACKUP_CATCH_UP_JITTER="2",
     )
     be_down_for_a_day(stack)
