@@ -32,7 +32,9 @@ PREFIX: Final = "salespider-test-"
 
 START_SECONDS: Final = 120.0
 COMMAND_SECONDS: Final = 300.0
-POLL_SECONDS: Final = 0.2
+SHORTEST_POLL_SECONDS, LONGEST_POLL_SECONDS = 0.1, 1.0
+POLLS: Final = 20
+"""Most questions go through `docker exec`, which takes a tenth of a second of a processor: long waits ask less often."""
 
 _FAR_OFF: Final = datetime.now(UTC) + timedelta(hours=12)
 NOT_DUE_NOW: Final = {
@@ -67,11 +69,12 @@ class Result:
 
 def wait_until(condition: Callable[[], Found], seconds: float, what: str) -> Found:
     """Ask again and again until the condition holds; return what it answered. Raises TimeoutError."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
     while not (found := condition()):
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise TimeoutError(f"not within {seconds:.0f} s: {what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(min(max(waited / POLLS, SHORTEST_POLL_SECONDS), LONGEST_POLL_SECONDS))
     return found
 
 
