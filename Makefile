@@ -167,10 +167,10 @@ demo: ## a stack of its own: data, backups, a dropped table, and its return
 demo-down: ## remove the demo's stack and all its data
 	@scripts/demo down
 
-test: ## all tests that fit 20 minutes
+test: ## all tests but the long runs: about half an hour on two cores
 	@scripts/test all
 
-test-long: ## the tests that take longer
+test-long: ## the long runs: hundreds of kills and restores, hours
 	@scripts/test long
 
 e2e: ## the scenarios on real containers, or one: SCENARIO=restore-pitr
