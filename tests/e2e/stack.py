@@ -307,10 +307,12 @@ class Stack:
             raise CommandFailedError(f"docker compose up: {error.stderr.decode(errors='replace')}") from error
 
     def start(self) -> None:
-        """Bring the stack up and wait for its first backup."""
+        """Bring the stack up and wait for its first backup, and for the second from which on it serves any moment."""
         self.up()
         wait_until(self.has_backup, START_SECONDS, "the first backup")
         wait_until(lambda: self.doing().startswith("idle"), 30, "an idle supervisor")
+        ended: int = self.backups()[0]["timestamp"]["stop"]
+        wait_until(lambda: time.time() > ended + 1, 30, "the end of the backup's last second")
 
     def wait_for_backups_after_restore(self) -> None:
         """Wait until the supervisor has taken what follows every restore: a backup into each repository.
