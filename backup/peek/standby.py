@@ -92,5 +92,5 @@ def _hint(error: UnprovenError) -> str:
     if "archive ends before the target" in error.message:
         return "leave TARGET out: the end of the archive is the same data; or wait until the live WAL is archived"
     if tablespaces.MADE in error.message:
-        return "choose a moment before the tablespace was made, or a backup that was taken after it"
+        return "choose a moment some minutes before the tablespace was made, or a backup that was taken after it"
     return error.hint if "restore" not in error.hint and "IN_PLACE" not in error.hint else "choose another moment or backup"

@@ -253,7 +253,7 @@ def _diagnosis(lines: tuple[str, ...]) -> tuple[str, str]:
     if tablespaces.MADE in text:
         return (
             f"{tablespaces.MADE} between this backup and the target, and to replay that would write into the live files",
-            "restore a backup that was taken after it was made (`make backup` takes one now), or a moment before it",
+            "restore a backup taken after it was made (`make backup` takes one now), or a moment some minutes before it",
         )
     if "the archive cannot be read" in text:
         return "the repository could not be read", "make the repository reachable and run the same restore again"

@@ -271,7 +271,7 @@ def test_tablespaces_of_the_live_database_stay_untouched(shop: Shop) -> None:
     result = stack.make("peek", TARGET=made)
     assert result.code == PEEK, result.output
     assert "a tablespace is made between this backup and the target" in result.output
-    assert "HINT: choose a moment before the tablespace was made" in result.output
+    assert "HINT: choose a moment some minutes before the tablespace was made" in result.output
     opened(shop)
     assert stack.make("peek-close").code == 0
 
