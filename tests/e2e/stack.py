@@ -247,12 +247,17 @@ class Stack:
         return self._history("SELECT * FROM run ORDER BY id")
 
     def alarms(self) -> list[dict[str, Any]]:
-        """Return the open alarms, the oldest first: key, event, message, hint, …"""
-        return self._history("SELECT * FROM alarm ORDER BY since")
+        """Return the open alarms, the oldest first: key, event, message, hint, …
+
+        Without those that may stand in any stack: no recovery kit, told a minute after each start, and the machine's disks.
+        """
+        return self._history("SELECT * FROM alarm WHERE key != 'protection' AND key NOT LIKE 'disk:%' ORDER BY since")
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return what the receivers are told, the oldest first: event, severity, resolved, summary, hint, …"""
-        return self._history("SELECT * FROM message ORDER BY id")
+        """Return what the receivers are told of all else, the oldest first: event, severity, resolved, summary, hint, …"""
+        return self._history(
+            "SELECT * FROM message WHERE event NOT LIKE 'protection.%' AND event NOT LIKE 'disk.%' ORDER BY id"
+        )
 
     def listen(self) -> None:
         """Name a receiver that is never there, for commands that start from now on: `messages` are kept for it."""
