@@ -89,7 +89,11 @@ def receiver(habit: Habit | str = takes, certificate: Path | None = None) -> Ite
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            length = int(self.headers.get("content-length") or 0)
+            body = self.rfile.read(length)
+            if len(body) < length:  # whoever sent it was killed in the middle: no receiver takes half a message
+                self.close_connection = True
+                return
             headers = {name.lower(): value for name, value in self.headers.items()}
             request = Request(self.command, self.path, headers, body, self.connection, self._answer)
             made.requests.append(request)
