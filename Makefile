@@ -170,7 +170,7 @@ demo-down: ## remove the demo's stack and all its data
 test: ## all tests but the long runs: about half an hour on two cores
 	@scripts/test all
 
-test-long: ## the long runs: hundreds of kills and restores, hours
+test-long: ## the long runs: hundreds of kills and restores
 	@scripts/test long
 
 e2e: ## the scenarios on real containers, or one: SCENARIO=restore-pitr
