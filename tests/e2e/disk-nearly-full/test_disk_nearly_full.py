@@ -56,6 +56,8 @@ def test_without_a_terminal_and_a_confirmation_nothing_is_given_up(stack: Stack,
     note(stack, 3)
     fill(stack, 14)
     wait_until(lambda: wal_status(stack)["archiver"] in {"failing", "stalled"}, 90, "a failed attempt")
+    look_now(stack)
+    wait_until(lambda: "disk:data" in [alarm["key"] for alarm in wal_status(stack)["alarms"]], 90, "the alarm of the disk")
     result = stack.make("wal-emergency", DUMP="no")
     assert result.code == 19, result.output
     assert "repository 1 cannot be reached" in result.stdout
